@@ -13,6 +13,8 @@ pub enum Gap {
     NotGiven,
     /// The address is no RAM that the dump covers.
     Absent,
+    /// There is no memory at all: a kernel's log is open, and no dump.
+    NotLogged,
     /// The dump says that it has the page, but the file ends before it.
     Truncated,
     /// The dump says that it has the page, but no record of the flattened file has its bytes.
@@ -31,7 +33,7 @@ impl Gap {
     pub const fn is_loss(self) -> bool {
         match self {
             Gap::NotGiven | Gap::Truncated | Gap::NoRecord | Gap::Corrupt | Gap::Io(_) => true,
-            Gap::Excluded | Gap::Absent => false,
+            Gap::Excluded | Gap::Absent | Gap::NotLogged => false,
         }
     }
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Gap {
             Gap::Excluded => "page excluded by the dump filter",
             Gap::NotGiven => "in a file of the split set that was not given",
             Gap::Absent => "not in the dump",
+            Gap::NotLogged => "not in a log",
             Gap::Truncated => "dump file is truncated",
             Gap::NoRecord => "in no record of the flattened file",
             Gap::Corrupt => "page data is corrupt",

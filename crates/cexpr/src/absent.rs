@@ -26,6 +26,7 @@ impl Absent {
             Gap::Excluded => "page excluded",
             Gap::NotGiven => "part of the split set not given",
             Gap::Absent => "not in the dump",
+            Gap::NotLogged => "not in a log",
             Gap::Truncated => "dump truncated",
             Gap::NoRecord => "in no record of the flattened file",
             Gap::Corrupt => "page corrupt",

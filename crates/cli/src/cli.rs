@@ -14,6 +14,7 @@ Examples:
   crashlens bt vmcore -a               one command, and out
   crashlens -c 'bt -a' -c log vmcore   several
   crashlens --json ps vmcore           as data
+  crashlens verdict dmesg.txt vmlinux  of a log alone, where there is no dump
   crashlens help bt                    the page of a command, without a dump
   crashlens report vmcore -o death.html   the analysis as a page for a ticket
   crashlens triage /var/crash          many dumps: a row each, and which of them died alike
@@ -44,7 +45,7 @@ fn after() -> String {
     crashlens [OPTIONS] triage DIR...\n       \
     crashlens [OPTIONS] mcp [DUMP] [VMLINUX]")]
 pub(crate) struct Cli {
-    /// The dump (all files of a split one), the kernel's vmlinux or System.map, module files, packages with debug files or
+    /// The dump (all files of a split one), or the text of a log where there is none; the kernel's vmlinux or System.map, module files, packages with debug files or
     /// source (.deb, .ddeb, .rpm), in any order; packed or not
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,

@@ -116,6 +116,13 @@ pub enum Warning {
         /// Length of the file.
         len: u64,
     },
+    /// The text of a log is longer than what is read of it.
+    LongLog {
+        /// Bytes that are read, the last of them.
+        read: u64,
+        /// Length of the file.
+        len: u64,
+    },
     /// The dumping program marked the file as incomplete.
     MarkedIncomplete,
     /// The dump came out of a packed file of which not all could be unpacked.
@@ -354,6 +361,9 @@ impl std::fmt::Display for Warning {
             }
             Self::Shortened { packed, why } => {
                 write!(f, "{}: {why}: the dump may not be whole", packed.display())
+            }
+            Self::LongLog { read, len } => {
+                write!(f, "the text has {len} bytes: the last {read} of them are read")
             }
             Self::MarkedIncomplete => {
                 f.write_str("dump is incomplete: the dumping program ran out of space and said so")

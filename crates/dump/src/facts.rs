@@ -3,6 +3,7 @@
 use crate::Warning;
 use crate::fields::Words;
 use std::fmt;
+use std::sync::Arc;
 
 /// Header facts. `None` where the format does not say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,6 +36,8 @@ pub struct Facts {
     pub machine: Option<u16>,
     /// Page frames of each file of a split set, in order.
     pub parts: Vec<Part>,
+    /// The text of a kernel's log, where the file is that and holds no memory.
+    pub log: Option<Arc<[u8]>>,
     /// What is wrong with the dump.
     pub warnings: Vec<Warning>,
 }

@@ -28,6 +28,7 @@ pub use dump::{Dump, VirtSegment};
 pub use error::{DumpError, Warning};
 pub use facts::{Compression, Facts, Part, Timestamp, Utsname};
 pub use fields::Words;
+pub use formats::LOG;
 pub use probe::{Likely, Probe, begins_like_an_input, looks_like_dump};
 pub use read::ReadAt;
 pub use veil::Veil;

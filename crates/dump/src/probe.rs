@@ -65,6 +65,8 @@ pub enum Likely {
 pub fn begins_like_an_input(bytes: &[u8], len: Option<u64>) -> Likely {
     let of = |len| tell(&Start { bytes, len, flattened: false, placed: false, read: &|_, _| 0 });
     match of(len.unwrap_or(bytes.len() as u64)) {
+        // one that lies beside a dump is not what is wanted
+        Probe::Dump(formats::LOG) => Likely::Raw,
         Probe::Dump(name) if name != "raw RAM image" => Likely::Yes,
         Probe::Vmlinux | Probe::Module | Probe::Symbols => Likely::Yes,
         // of what is packed the length is not known yet: memory is longer than any file that is no dump

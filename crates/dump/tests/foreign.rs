@@ -1,6 +1,7 @@
 //! Files of other kinds are named, with what to do; never called corrupt.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
+use base::PhysRead;
 use dump::{Dump, DumpError};
 use testkit::dump::{ElfPieces, flatten, note};
 
@@ -106,8 +107,15 @@ fn texts() {
         "\x1b[33m[Sun Nov 29 09:54:07 2026] \x1b[0mBooting\n",
         "------------[ cut here ]------------\nWARNING: at x\n",
     ] {
-        assert_eq!(told(log.into()), "the text of a kernel's log", "{log}");
+        let dump = Dump::from_bytes(vec![log.into()]).unwrap();
+        assert_eq!((dump.format(), dump.ranges().len()), (dump::LOG, 0), "{log}");
+        assert_eq!(dump.facts().log.as_deref(), Some(log.as_bytes()), "{log}");
     }
+    // firmware had the console first, and the line adds noise
+    let bios = "SeaBIOS (version 1.16.2)\r\nBooting from ROM...\r\n".repeat(400);
+    let late = format!("{bios}\u{0}\u{1}[    0.000000] Linux version 6.1.0\r\n");
+    assert_eq!(Dump::from_bytes(vec![late.into()]).unwrap().format(), dump::LOG);
+    assert_eq!(told(bios.into()), "a text");
     let prose = "a letter about [1] a kernel\n".repeat(99);
     assert!(matches!(Dump::from_bytes(vec![prose.into()]), Err(DumpError::NotADump { .. })));
 }

@@ -286,6 +286,7 @@ const fn gap_words(gap: Gap) -> &'static str {
         Gap::Excluded => "page excluded",
         Gap::NotGiven => "part not given",
         Gap::Absent => "not in dump",
+        Gap::NotLogged => "not in a log",
         Gap::Truncated => "dump truncated",
         Gap::NoRecord => "in no record",
         Gap::Corrupt => "page corrupt",

@@ -75,6 +75,14 @@ fn answers_about_the_sample() {
     hold(&[("sample".to_owned(), vec![root().join("samples/virtio-bug.kdump")])], &all_lines());
 }
 
+/// What reads the text of a log.
+#[test]
+fn answers_about_a_log() {
+    let log = root().join("crates/truth/tests/log/bug.txt");
+    let lines = ["verdict", "verdict -v", "verdict -b", "log", "log -m", "sys"].map(str::to_owned);
+    hold(&[("log".to_owned(), vec![log])], &lines);
+}
+
 /// With and without the kernel's file.
 #[test]
 fn answers_about_the_corpus() {

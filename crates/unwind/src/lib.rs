@@ -118,6 +118,8 @@ pub enum How {
     WildCall,
     /// By the next return address on the stack behind a call of this very function.
     Called,
+    /// The kernel's own unwinder found it, as the report in its log says.
+    Logged,
     /// A guess: the next word on the stack that is a return address.
     Scan,
 }
@@ -136,6 +138,7 @@ impl How {
             Self::Saved => "Saved",
             Self::WildCall => "WildCall",
             Self::Called => "Called",
+            Self::Logged => "Logged",
             Self::Scan => "Scan",
         }
     }

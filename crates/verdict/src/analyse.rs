@@ -2,7 +2,7 @@
 
 use crate::case::{self, Case, Opened};
 use crate::code::roles;
-use crate::context::{history, init, process};
+use crate::context::{history, init, process, trace};
 use crate::explain::blame::{self, Blame, Found};
 use crate::explain::objects;
 use crate::explain::related;
@@ -10,13 +10,14 @@ use crate::headline;
 use crate::known::{self, KnownError};
 use crate::losses;
 use crate::memory::usage;
-use crate::model::{Known, Lack, Statement, Verdict, Victim, Who};
+use crate::model::{Known, Lack, Place, Statement, Verdict, Victim, Who};
 use crate::reports::checkers;
 use crate::reports::machine_check;
 use crate::signature;
 use crate::stall::evidence;
 use crate::victim::frames;
 use crate::victim::module;
+use base::VirtAddr;
 use kernel::Session;
 use kernel::log::event::Class;
 use kernel::log::lines::Lines;
@@ -55,6 +56,7 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
             frame: from,
         }),
         context: Vec::new(),
+        logged: None,
         module: Vec::new(),
         waits: Vec::new(),
         objects: Vec::new(),
@@ -64,8 +66,18 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
         signature: Err(String::new()),
         losses: Vec::new(),
     };
+    let short = if s.is_log() { log_alone(s, short) } else { short };
     let told = if options.brief { short } else { whole(&case, options, &Blame { found, from, at }, short) };
     Verdict { losses: losses::of(&case, &told, options.brief), ..told }
+}
+
+/// Of a log that does not tell how far KASLR moved the image, addresses are not known.
+fn log_alone(s: &Session, v: Verdict) -> Verdict {
+    let own = |place: Place| match s.is_placed(VirtAddr(place.address)) {
+        true => place,
+        false => Place { address: 0, ..place },
+    };
+    Verdict { place: v.place.map(own), reporter: v.reporter.map(own), ..v }
 }
 
 /// The verdict with everything that a banner has no room for.
@@ -81,6 +93,7 @@ fn whole(case: &Case<'_>, options: &Options, blame: &Blame, short: Verdict) -> V
     };
     Verdict {
         context: context(case, class, blame.at),
+        logged: trace::of(case),
         module: module::of(s, &case.victim, blame.at, class, found),
         waits: stalls.waits,
         related: [found.related.clone(), out_of_memory(case, class), report(case, class, &objects)].concat(),
@@ -109,6 +122,9 @@ fn context(case: &Case<'_>, class: Class, from: Option<usize>) -> Vec<Statement>
 /// What nobody can tell: code of a machine whose values are not followed, tasks and CPUs that are lost.
 fn unknowns(s: &Session, class: Class) -> Vec<Lack> {
     let mut out = Vec::new();
+    if s.is_log() {
+        return out; // said once
+    }
     if let Err(e) = s.arch().lift()
         && class.has_instruction()
     {
@@ -175,7 +191,7 @@ fn stack(case: &Case<'_>, class: Class, blame: &Blame) -> Vec<Option<String>> {
         // the log's trace has other frames than the stack: without those marked as guesses, with those of the report itself
         (None, Some(e)) => {
             names.push(None);
-            names.extend(e.oops.trace.iter().map(known));
+            names.extend(e.oops.trace().map(|name| known(&name.to_owned())));
         }
         (None, None) => {}
     }

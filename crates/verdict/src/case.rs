@@ -35,6 +35,10 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     let (lines, lost) = read_log(s);
     let mut lacks: Vec<Lack> = lost.into_iter().collect();
     let logged = lines.and_then(|l| event::fatal(s, l));
+    let logged = match lines.filter(|_| s.is_log()) {
+        Some(lines) => logged.map(|event| event.of_first(&lines.texts()).with_ending()),
+        None => logged,
+    };
     let mut evidence = logged.as_ref().map(|event| first_lines(event, lines)).unwrap_or_default();
     let panicked = logged.is_some() || kernel::sched::panic::panic_cpu(s).is_some();
     let mut victim = Victim::of(s, logged.as_ref());
@@ -43,11 +47,11 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     let buffered = unlogged.then(|| panic_buffer::text(s)).flatten().map(|text| event::panic_lines(&text));
     evidence.extend(buffered.as_deref().map(of_buffer));
     let event = logged.or_else(|| event::find(&[buffered.as_deref()?]));
-    if victim.task.is_none() {
+    if victim.task.is_none() && !s.is_log() {
         lacks.extend(no_victim(s, event.as_ref()));
     }
     let stalls = event.as_ref().is_none_or(|e| e.class.is_stall());
-    let waits = (!brief || (!panicked && stalls)).then(|| Waits::of(s, stalls));
+    let waits = (!s.is_log() && (!brief || (!panicked && stalls))).then(|| Waits::of(s, stalls));
     let hang = waits.as_ref().filter(|_| !panicked).and_then(|w| hang::of(s, lines, w));
     if let Some(h) = &hang {
         evidence.push(h.evidence.clone());
@@ -57,6 +61,9 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
         // it lives: a task that an old warning names is not what the verdict is of
         let first = waits.as_ref().and_then(|w| w.circles.first()?.first());
         victim = Victim::of_task(s, first.and_then(|at| s.tasks().at(*at)));
+    }
+    if s.is_log() {
+        lacks.push(Lack::Memory);
     }
     lacks.extend(doubted(s, &victim).map(Lack::Registers));
     Opened { case: Case { s, lines, event, hang, waits, victim, found }, evidence, lacks }
@@ -152,7 +159,7 @@ pub(crate) fn classify(case: &Case<'_>) -> Class {
             Class::Unknown
         }
         // without a task nobody knows what it did
-        (true, false) if s.tasks().all.is_empty() => Class::Unknown,
+        (true, false) if s.tasks().all.is_empty() && !s.is_log() => Class::Unknown,
         (true, false) => Class::Alive,
         (false, false) => Class::Unknown,
     }

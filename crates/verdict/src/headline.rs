@@ -18,6 +18,7 @@ pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>
         let none = Headline {
             class,
             hang,
+            of_log: case.s.is_log(),
             place: None,
             reporter: None,
             subject: None,
@@ -40,6 +41,7 @@ pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>
     Headline {
         class,
         hang,
+        of_log: case.s.is_log(),
         place: place.cloned(),
         reporter: found.reporter.clone(),
         subject: subject.cloned(),

@@ -17,6 +17,9 @@ use kernel::{KernelError, Session};
 /// What is lost of a verdict that is complete but for that; of one in three lines what those rest on.
 pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     let s = case.s;
+    if s.is_log() {
+        return Vec::new(); // nothing that a log should have
+    }
     let mut out = Vec::new();
     let log = Lines::of(s).map_or_else(Some, |lines| lines.stopped.as_ref());
     out.extend(lost(Lost::Log, log));

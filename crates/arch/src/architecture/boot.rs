@@ -16,6 +16,8 @@ pub enum How {
     Cpu(&'static str),
     /// A search of physical memory.
     Search,
+    /// It lies nowhere: there is no memory, and the text of a log tells of it.
+    Log,
 }
 
 impl std::fmt::Display for How {
@@ -24,6 +26,7 @@ impl std::fmt::Display for How {
             How::VmcoreInfo => f.write_str("VMCOREINFO"),
             How::Cpu(register) => write!(f, "a CPU's {register}"),
             How::Search => f.write_str("a search of physical memory"),
+            How::Log => f.write_str("the text of its log"),
         }
     }
 }
@@ -220,6 +223,20 @@ impl Boot {
             false
         });
         out.split_off(known.len())
+    }
+
+    /// A kernel of whose memory nothing is there, so that no page tables lead to it.
+    #[must_use]
+    pub fn without_memory(arch: &'static Arch, kaslr_offset: Option<u64>) -> Option<Self> {
+        let paging = arch.paging.modes().first().copied()?;
+        Some(Self {
+            arch,
+            kaslr_offset,
+            image: Linear { start: VirtAddr(0), end: VirtAddr(0), offset: 0 },
+            tables: PageTables::of(PhysAddr(0), paging),
+            text: None,
+            how: How::Log,
+        })
     }
 
     /// How far addresses that the linker gave are moved: not at all where it is not known that they are.

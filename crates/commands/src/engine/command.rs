@@ -79,6 +79,10 @@ pub trait Run: Sync {
     fn needs(&self, _args: &Self::Args) -> Layer {
         Layer::Session
     }
+    /// True where it has an answer with these arguments if the text of a log is all that there is.
+    fn reads_log(&self, _args: &Self::Args) -> bool {
+        false
+    }
     /// Does it. The dispatcher adds the name of the command to its errors.
     ///
     /// # Errors
@@ -119,6 +123,8 @@ pub trait Command: Sync {
 pub trait Parsed {
     /// The lowest layer of an opened dump that it needs.
     fn needs(&self) -> Layer;
+    /// True where it has an answer if the text of a log is all that there is.
+    fn reads_log(&self) -> bool;
     /// The first of its words that is no option.
     fn operand(&self) -> Option<&str>;
     /// Does it.
@@ -144,6 +150,9 @@ struct Ready<'c, R: Run> {
 impl<R: Run> Parsed for Ready<'_, R> {
     fn needs(&self) -> Layer {
         self.command.needs(&self.args)
+    }
+    fn reads_log(&self) -> bool {
+        self.command.reads_log(&self.args)
     }
     fn operand(&self) -> Option<&str> {
         self.operand.as_deref()

@@ -100,6 +100,10 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         if cx.settings.minimal && !is_minimal {
             return Err(not_minimal());
         }
+        let is_log = || cx.image_if_open().is_some_and(kernel::Image::is_log);
+        if args.needs() != Layer::Nothing && is_log() && !args.reads_log() {
+            return Err(CommandError::failed(NOT_IN_A_LOG));
+        }
         cx.reach(args.needs())?;
         // after opening, which judges by itself
         cx.allow(command.debug_files(rest));
@@ -113,6 +117,10 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         Err(e) => Err(e.named(command.name())),
     }
 }
+
+/// Why most commands have no answer where a log is open.
+const NOT_IN_A_LOG: &str =
+    "not in a log: it has no memory; verdict, log and sys tell what it has, a dump (vmcore) the rest";
 
 fn not_minimal() -> CommandError {
     let why = "not in a session that began with --minimal: log, dis, rd, vtop, ptov, sym, search -p, info, eval, set, help \

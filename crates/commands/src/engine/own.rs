@@ -191,6 +191,9 @@ impl Parsed for Ready<'_> {
     fn needs(&self) -> Layer {
         self.command.needs
     }
+    fn reads_log(&self) -> bool {
+        false
+    }
     fn operand(&self) -> Option<&str> {
         let operands = self.command.args.iter().zip(&self.given);
         let is_operand = |takes: &Takes| matches!(takes, Takes::Operand(_) | Takes::Operands);

@@ -7,7 +7,7 @@
 
 use super::elf::{Kind, is_user_program};
 use super::sign::{self, Sign};
-use super::{FORMATS, Start, disks};
+use super::{FORMATS, Start, disks, log};
 use Sign::{At, Look};
 use base::Bytes;
 
@@ -116,8 +116,11 @@ const FOREIGN: &[sign::Kind] = &[
         "`journalctl --file FILE -k` shows the kernel's messages in it",
     ),
     (Look(is_symbol_list), "a list of symbols (System.map or kallsyms)", TEXT),
-    (Look(is_kernel_log), "the text of a kernel's log", TEXT),
-    (Look(is_text), "a text", "no machine's memory is in it: name the dump (vmcore)"),
+    (
+        Look(is_text),
+        "a text",
+        "no machine's memory is in it, and no message of a kernel: name the dump (vmcore), or the log",
+    ),
 ];
 
 /// What a file is by its first bytes, and what to do with it; `None` for dumps and the unknown.
@@ -204,61 +207,8 @@ pub(crate) fn is_symbol_list(start: &Start<'_>) -> bool {
     lines(start).is_some_and(|mut lines| lines.next().is_some_and(is_row))
 }
 
-/// `[    0.000000] Linux version ...`, with what dmesg, a console or a journal put before it.
-fn is_kernel_log(start: &Start<'_>) -> bool {
-    let has = |line: &[u8], text: &[u8]| memchr::memmem::find(line, text).is_some();
-    let is_message = |line: &[u8]| {
-        let line = without_colours(line);
-        is_stamped(&line)
-            || is_record(&line)
-            || [&b" kernel: "[..], b"Linux version ", b"--[ cut here ]--"].iter().any(|text| has(&line, text))
-    };
-    lines(start).is_some_and(|lines| lines.take(8).any(is_message))
-}
-
 /// A page of nothing but lines of text: memory begins otherwise, also where it is filled with one byte.
 fn is_text(start: &Start<'_>) -> bool {
-    start.bytes.get(..4096).is_some_and(|page| page.contains(&b'\n')) && lines(start).is_some()
-}
-
-/// Seconds and microseconds in brackets, or what `dmesg -T` makes of them; at the front of the line the time in ISO form
-/// of `dmesg --time-format=iso`, with its fraction behind a comma.
-fn is_stamped(line: &[u8]) -> bool {
-    let open = line.iter().take(64).position(|&b| b == b'[');
-    let inside = open.and_then(|at| line.get(at + 1..)).unwrap_or_default();
-    let stamp = inside.split(|&b| b == b']').next().unwrap_or_default().trim_ascii();
-    let number = stamp.split(|&b| b == b'.');
-    let seconds = number.clone().count() == 2
-        && number.into_iter().all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
-    let date = stamp.len() == 24 && stamp.iter().filter(|&&b| b == b':').count() == 2;
-    let iso = line.get(..32).is_some_and(|time| {
-        let form = b"0000-00-00T00:00:00,000000+00:00";
-        time.iter().zip(form).all(|(byte, form)| match form {
-            b'0' => byte.is_ascii_digit(),
-            b'+' => matches!(byte, b'+' | b'-'),
-            other => byte == other,
-        })
-    });
-    iso || (stamp.len() < inside.len() && (seconds || date))
-}
-
-/// `6,339,5140900,-;Linux version`: priority, number, microseconds, flags, as /dev/kmsg has it.
-fn is_record(line: &[u8]) -> bool {
-    let Some(end) = line.iter().take(128).position(|&b| b == b';') else { return false };
-    let words: Vec<&[u8]> = line.get(..end).unwrap_or_default().split(|&b| b == b',').collect();
-    let number = |word: &&[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
-    words.len() >= 4 && words.iter().take(3).all(number) && words.get(3).is_some_and(|flags| flags.len() == 1)
-}
-
-/// A line without what colours it on a terminal: `ESC [ 32 m`.
-fn without_colours(line: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(line.len());
-    let mut rest = line.iter().copied();
-    while let Some(byte) = rest.next() {
-        match byte {
-            0x1b => _ = rest.find(|b| b.is_ascii_alphabetic()),
-            other => out.push(other),
-        }
-    }
-    out
+    let has_lines = start.bytes.get(..4096).is_some_and(|page| page.contains(&b'\n'));
+    has_lines && lines(start).is_some() && !log::is_log(start)
 }

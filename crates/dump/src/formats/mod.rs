@@ -5,12 +5,15 @@ mod elf;
 mod foreign;
 mod kdump;
 mod lime;
+mod log;
 mod raw;
 mod sign;
 
 use crate::DumpError;
 use crate::dump::Opened;
 use crate::image::Image;
+
+pub use log::LOG;
 
 pub(crate) use elf::Kind as ElfKind;
 pub(crate) use foreign::is_symbol_list;
@@ -47,7 +50,7 @@ pub(crate) trait Format: Sync {
 }
 
 /// All formats, in the order in which they are asked. `raw` claims anything that could be RAM: last.
-pub(crate) const FORMATS: &[&dyn Format] = &[&kdump::Kdump, &elf::Elf, &lime::Lime, &raw::Raw];
+pub(crate) const FORMATS: &[&dyn Format] = &[&kdump::Kdump, &elf::Elf, &lime::Lime, &log::Log, &raw::Raw];
 
 /// The first bytes of a file.
 pub(crate) fn start(image: &Image) -> Result<Vec<u8>, DumpError> {

@@ -35,6 +35,9 @@ impl Fact for Lines {
         let Ok(log) = s.log() else { return Self::default() };
         let mut out = Self::from_records(&log.records);
         out.stopped.clone_from(&log.stopped);
+        if s.is_log() {
+            return out;
+        }
         let ts_nsec = out.end();
         let (buffers, lost) = printk::safe_buffers(s);
         out.stopped = out.stopped.or(lost);

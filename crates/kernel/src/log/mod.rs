@@ -10,4 +10,5 @@ mod printk_safe;
 pub(crate) mod printk_shape;
 pub(crate) mod ring;
 mod ring_layout;
+pub(crate) mod text;
 pub(crate) mod text_ring;

@@ -96,11 +96,18 @@ bind! {
 }
 
 /// The log, or why there is none.
-struct Read(Result<Log>);
+pub(crate) struct Read(Result<Log>);
 
 impl Default for Read {
     fn default() -> Self {
         Self(Ok(Log::default()))
+    }
+}
+
+impl Read {
+    /// A log that is not in memory.
+    pub(crate) const fn given(log: Log) -> Self {
+        Self(Ok(log))
     }
 }
 

@@ -82,6 +82,13 @@ impl Default for MadeCode {
     }
 }
 
+impl MadeCode {
+    /// Code that is not read from memory.
+    pub(crate) const fn given(table: SymbolTable) -> Self {
+        Self { table, copies: Vec::new() }
+    }
+}
+
 impl Fact for MadeCode {
     fn read(s: &Session) -> Self {
         let mut found = Found {
@@ -236,7 +243,7 @@ impl Session {
 
     /// The symbol of made code that an address lies in, and how far into it.
     pub(crate) fn made_at(&self, at: VirtAddr) -> Option<(Symbol<'_>, u64)> {
-        if self.beside_image(at) { self.made_symbols().at(at) } else { None }
+        if self.beside_image(at) || self.is_log() { self.made_symbols().at(at) } else { None }
     }
 
     /// The symbols of made code, for a name that such code can have.

@@ -162,7 +162,7 @@ impl Modules {
         Self::of(Vec::new(), Some(problem))
     }
 
-    fn of(all: Vec<Module>, problem: Option<KernelError>) -> Self {
+    pub(crate) fn of(all: Vec<Module>, problem: Option<KernelError>) -> Self {
         let ends =
             |run: &ModuleMemory| (run.base, VirtAddr(run.base.0.saturating_add(run.size.max(run.text))));
         let ends = all.iter().flat_map(|m| m.memory.iter().chain(&m.init)).map(ends);

@@ -6,6 +6,7 @@ use crate::session::{Fact, Session};
 use base::VirtAddr;
 use debuginfo::kallsyms;
 use debuginfo::symtab::{Symbol, SymbolTable, SymbolTableBuilder};
+use rustc_hash::FxHashMap;
 
 /// Where an address lies: the symbol at or below it, and how far into it.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +20,35 @@ pub struct Located<'a> {
 }
 
 /// The symbols of all modules, from the modules' own tables in the dump.
-struct ModuleSymbols(SymbolTable);
+pub(crate) struct ModuleSymbols(SymbolTable);
+
+impl ModuleSymbols {
+    /// Those that are not read from memory.
+    pub(crate) const fn given(table: SymbolTable) -> Self {
+        Self(table)
+    }
+}
 
 impl Default for ModuleSymbols {
     fn default() -> Self {
         Self(SymbolTable::empty())
+    }
+}
+
+/// Where the functions are that a log names, where that is all that there is: by module, name and bytes.
+#[derive(Default)]
+pub(crate) struct LoggedFunctions(FxHashMap<(Option<String>, String, u64), u64>);
+
+impl LoggedFunctions {
+    pub(crate) const fn given(places: FxHashMap<(Option<String>, String, u64), u64>) -> Self {
+        Self(places)
+    }
+}
+
+impl Fact for LoggedFunctions {
+    const STAYS: bool = true;
+    fn read(_: &Session) -> Self {
+        Self::default()
     }
 }
 
@@ -135,6 +160,13 @@ impl Session {
         let mut functions = all.iter().filter(|symbol| symbol.is_text());
         let first = functions.next()?.addr;
         functions.next().is_none().then_some(first)
+    }
+
+    /// The function that a log names with its bytes; `None` where there is a dump.
+    #[must_use]
+    pub(crate) fn logged_function(&self, name: &str, module: Option<&str>, size: u64) -> Option<VirtAddr> {
+        let key = (module.map(str::to_owned), name.to_owned(), size);
+        self.is_log().then(|| self.fact::<LoggedFunctions>().0.get(&key).copied().map(VirtAddr))?
     }
 
     /// The table that a symbol is in.

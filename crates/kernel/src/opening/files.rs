@@ -12,7 +12,7 @@ pub enum FileKind {
     Dump,
     /// What goes with a dump: a kernel, a module, a package, a list of symbols.
     Companion,
-    /// A file whose content shows no kind: a raw image, or something else.
+    /// A file whose content shows no kind: a raw image, or something else; also a log, which may lie beside the dump.
     Other,
 }
 
@@ -34,7 +34,7 @@ pub fn file_kind(path: &Path) -> Option<FileKind> {
     match looks_like_dump(path) {
         // `FILE@ADDRESS` says what it is
         Ok(Probe::Dump(_)) if !path.exists() => Some(FileKind::Dump),
-        Ok(Probe::Dump(RAW)) => Some(FileKind::Other),
+        Ok(Probe::Dump(RAW | dump::LOG)) => Some(FileKind::Other),
         Ok(Probe::Dump(_)) => Some(FileKind::Dump),
         Ok(Probe::Vmlinux | Probe::Module | Probe::Symbols) => Some(FileKind::Companion),
         Ok(Probe::Unknown(_)) => Some(FileKind::Other),

@@ -232,6 +232,12 @@ impl Image {
         self.dump.facts().losses().map(|why| own(named(&self.given, &why.to_string()))).collect()
     }
 
+    /// True where the text of a log is all that there is.
+    #[must_use]
+    pub fn is_log(&self) -> bool {
+        self.dump.facts().log.is_some()
+    }
+
     /// The dump's files, for messages.
     #[must_use]
     pub fn name(&self) -> String {
@@ -449,7 +455,7 @@ fn dumps_in(folder: &Path) -> Vec<PathBuf> {
         Ok(Probe::Dump(format)) => {
             let is_foreign =
                 || matches!(dump::open(std::slice::from_ref(path)), Err(DumpError::Foreign { .. }));
-            format != "raw RAM image" && !(format == "ELF core" && is_foreign())
+            format != "raw RAM image" && format != dump::LOG && !(format == "ELF core" && is_foreign())
         }
         _ => {
             path.file_name().is_some_and(|name| name.to_string_lossy().contains("vmcore"))

@@ -8,6 +8,7 @@ use crate::module::Modules;
 use crate::opening::image::Image;
 use crate::opening::machine::Machine;
 use crate::opening::options::{Fetch, OpenOptions};
+use crate::opening::placed::{self, LogText};
 use crate::opening::words::{self, Words};
 use crate::session::{Session, Start};
 use crate::types::OfThisKernel;
@@ -23,6 +24,8 @@ pub struct Layers {
     image: Arc<Image>,
     machine: Kept<Result<Machine>>,
     session: Kept<Result<Session>>,
+    /// The text of a log.
+    log_text: Kept<LogText>,
     /// What memory says where no kernel is found in it.
     words: Kept<Words>,
     /// The log where its first message is not among them.
@@ -58,6 +61,7 @@ impl Layers {
             image: Arc::new(image),
             machine: Kept::new(),
             session: Kept::new(),
+            log_text: Kept::new(),
             words: Kept::new(),
             records: Kept::new(),
             told: Mutex::new(0),
@@ -120,8 +124,17 @@ impl Layers {
         if let Some(Ok(session)) = self.session.made() {
             return Ok(&session.opened().machine);
         }
-        let find = || Machine::find(self.image.clone(), &self.options);
+        let find = || match self.log_text() {
+            Some(read) => read.machine(self.image.clone(), &self.options),
+            None => Machine::find(self.image.clone(), &self.options),
+        };
         self.kept(&self.machine, find).as_ref()
+    }
+
+    /// The text of a log, where that is all that there is.
+    fn log_text(&self) -> Option<&LogText> {
+        let text = self.image.dump.facts().log.clone()?;
+        Some(self.kept(&self.log_text, || LogText::read(&text)))
     }
 
     /// A kernel with symbols, types and facts.
@@ -132,7 +145,12 @@ impl Layers {
         let start = || {
             let machine = self.machine().map_err(Clone::clone)?.clone();
             match start(machine, &self.options, self.servers.clone())? {
-                Start::Session(session) => Ok(*session),
+                Start::Session(mut session) => {
+                    if let Some(read) = self.log_text() {
+                        placed::give(&mut session, read);
+                    }
+                    Ok(*session)
+                }
                 // only of raw images whose session was made when they were opened
                 Start::Hole(_) => Err(KernelError::Stopped("looking for the kernel in memory")),
             }

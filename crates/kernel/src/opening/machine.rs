@@ -4,6 +4,7 @@
 use crate::error::{KernelError, Result};
 use crate::opening::image::Image;
 use crate::opening::kernels::Kernels;
+use crate::opening::logged::Logged;
 use crate::opening::options::OpenOptions;
 use crate::opening::release::{self, Voted};
 use crate::opening::watched::WatchedPhys;
@@ -53,6 +54,8 @@ pub struct Machine {
     pub(crate) dropped_release: Option<String>,
     /// What the user ought to know of it.
     pub warnings: Vec<String>,
+    /// What its log tells, where that is all that there is.
+    pub(crate) logged: Option<Arc<Logged>>,
 }
 
 impl std::fmt::Debug for Machine {
@@ -156,12 +159,33 @@ impl Machine {
             own_release: None,
             dropped_release: None,
             warnings,
+            logged: None,
         };
         let (sure, at) = (found.sure, machine.info.symbol("init_uts_ns"));
         if let Some(name) = machine.own_name(at) {
             machine.check_name(&name, sure, |_| None)?;
         }
         Ok(machine)
+    }
+
+    /// The machine of a log.
+    pub(crate) fn of_log(image: Arc<Image>, boot: Boot, logged: Arc<Logged>, warnings: Vec<String>) -> Self {
+        Self {
+            arch: boot.arch,
+            mem: address_space(&image, &boot),
+            image,
+            info: VmcoreInfo::default(),
+            info_from: InfoFrom::Nowhere,
+            boot,
+            cpu_states: Vec::new(),
+            second_states: Vec::new(),
+            notes_off: false,
+            kernels: Vec::new(),
+            own_release: None,
+            dropped_release: None,
+            warnings,
+            logged: Some(logged),
+        }
     }
 
     /// Holds what the kernel calls itself against its page tables, `sure` where memory itself shows them. A name that no

@@ -257,6 +257,19 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
     if !moved && let Some(offset) = moved_by(opened, &file) {
         opened.machine.boot.kaslr_offset = Some(offset);
     }
+    if let Some(logged) = opened.machine.logged.clone() {
+        if let Some(why) = logged.differs(&file) {
+            if !force {
+                let path = file.path().display();
+                return Err(KernelError::Open(format!(
+                    "{path}: not the kernel of this log: {why}; give the right one"
+                )));
+            }
+            take_by_force(opened, &file, &why);
+        }
+        opened.vmlinux = Some(file);
+        return Ok(());
+    }
     let told = opened.build_id.clone();
     let own = match told {
         Some(told) if Some(&*told) == file.build_id() => Some(told),

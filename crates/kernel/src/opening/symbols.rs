@@ -46,6 +46,9 @@ impl KernelSymbols {
                 return Self { table: Arc::new(table), lost: 0, from, problem: None, is_lost: false };
             }
         }
+        if let Some(logged) = &o.machine.logged {
+            return logged.symbols();
+        }
         let own = Self::from_kallsyms(o);
         match &o.system_map {
             // what the dump has itself is not less, unless it says so

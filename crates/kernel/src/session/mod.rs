@@ -60,6 +60,11 @@ impl Session {
     ) -> Result<Start> {
         let mut opened = Opened::new(machine, options, servers)?;
         let mut kernel_symbols = Kept::new();
+        if let Some(logged) = opened.machine.logged.clone() {
+            opened.banner_release.clone_from(&logged.release);
+            open::search(&mut opened, options)?;
+            return Ok(Start::Session(Box::new(Self::of(opened, kernel_symbols, typing))));
+        }
         if opened.machine.boot.how != How::VmcoreInfo {
             // the page tables are some process's: the kernel's own are found by name
             let mut symbols = KernelSymbols::load(&opened);
@@ -154,6 +159,11 @@ impl Session {
     #[must_use]
     pub fn dump(&self) -> &Arc<dump::Dump> {
         &self.opened.machine.image.dump
+    }
+    /// True where the kernel's log is all that there is: no memory.
+    #[must_use]
+    pub fn is_log(&self) -> bool {
+        self.opened.machine.logged.is_some()
     }
     /// What was given and found when the dump was opened.
     #[must_use]

@@ -2,6 +2,7 @@
 
 pub mod backtrace;
 mod code;
+mod logged;
 mod register_call;
 mod register_fit;
 mod register_stack;

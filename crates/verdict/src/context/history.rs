@@ -32,7 +32,9 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Vec<Statement> {
         })
         .collect();
     if class.is_stall() {
-        out.extend(evidence::others(event, case.victim.task.map(|t| t.pid)));
+        let named = || evidence::subject_of(event, None).filter(|_| case.s.is_log())?.pid;
+        let told = case.victim.task.map(|t| t.pid).or_else(named);
+        out.extend(evidence::others(event, told));
     }
     out.extend(event.later.as_ref().map(|(n, line)| {
         let times = lines.time(*n).zip(lines.time(event.at));

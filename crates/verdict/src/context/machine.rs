@@ -31,7 +31,12 @@ pub(crate) fn system(s: &Session, class: Class, event: Option<&Event>) -> Vec<St
     let known = release.is_some() || built.is_some() || up.is_some() || hardware.is_some();
     let said = Context::Kernel { release, built, up, hardware };
     let kernel = known.then(|| Statement::new(How::Memory, said, &["sys".into(), "sys -i".into()]));
-    kernel.into_iter().chain(tainted(s, class, event)).collect()
+    let tainted = match event.filter(|_| s.is_log()) {
+        Some(event) => logged_taints(event),
+        None if s.is_log() => None,
+        None => tainted(s, class, event),
+    };
+    kernel.into_iter().chain(tainted).collect()
 }
 
 /// The hardware's name: from the oops, else as DMI has it.
@@ -48,6 +53,17 @@ fn hardware(s: &Session, event: Option<&Event>) -> Option<String> {
         (Some(vendor), Some(product)) => Some(format!("{vendor} {product}")),
         (one, other) => one.or(other).map(str::to_owned),
     }
+}
+
+/// The same as the report in a log has it.
+fn logged_taints(event: &Event) -> Option<Statement> {
+    // what the death itself sets says nothing of before
+    let letters: Vec<char> =
+        event.oops.taints.iter().flat_map(|all| all.chars()).filter(|c| *c != 'D').collect();
+    let mut modules = event.oops.marked_modules.clone();
+    let more = modules.len().saturating_sub(MAX_MODULES);
+    modules.truncate(MAX_MODULES);
+    (!letters.is_empty()).then(|| Statement::logged(Context::Tainted { letters, modules, more }))
 }
 
 /// Why the kernel is tainted, and the modules that are none of its own.

@@ -7,3 +7,4 @@ pub(crate) mod machine;
 pub(crate) mod patches;
 pub(crate) mod process;
 pub(crate) mod syscall;
+pub(crate) mod trace;

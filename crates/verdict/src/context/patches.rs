@@ -8,6 +8,9 @@ use kernel::Session;
 /// The statements for the `CONTEXT` section. `from` is the frame that the verdict is of.
 pub(crate) fn of(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<Statement> {
     let mut out: Vec<Statement> = Vec::new();
+    if s.is_log() {
+        return out;
+    }
     for (_, frame) in victim.certain(from) {
         let Some(located) = s.locate(frame.lookup()) else { continue };
         if let Some(role) = s.patched_function(located.symbol.addr) {

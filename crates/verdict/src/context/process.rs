@@ -6,6 +6,7 @@ use crate::context::machine;
 use crate::context::patches;
 use crate::context::syscall;
 use crate::model::{Base, Context, How, Statement, Task as TaskSaid, Who};
+use crate::stall::evidence;
 use crate::victim::frames::Victim;
 use kernel::Session;
 use kernel::log::event::{Class, Event};
@@ -27,7 +28,7 @@ pub(crate) fn of(
             out.push(Statement::new(How::Memory, Context::Syscall(call), &commands));
         }
     } else if let Some(e) = event
-        && let (Some(comm), Some(pid), cpu) = match (&e.subject, e.class) {
+        && let (Some(comm), Some(pid), cpu) = match (evidence::subject_of(e, None), e.class) {
             (Some(subject), Class::HungTask) => (&subject.comm, subject.pid, None),
             _ => (&e.oops.comm, e.oops.pid, e.oops.cpu),
         }
@@ -49,7 +50,7 @@ fn task_line(s: &Session, victim: &Victim<'_>, task: &Task, event: Option<&Event
     let mut names: Vec<String> = frame_names(s, victim, from);
     if names.is_empty() {
         // then none has a frame below
-        names = event.map(|e| e.oops.trace.clone()).unwrap_or_default();
+        names = event.map(|e| e.oops.trace().map(str::to_owned).collect()).unwrap_or_default();
     }
     let handler = |n: usize| {
         let (index, _) = victim.certain(from).nth(n)?;

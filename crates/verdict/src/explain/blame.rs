@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::code::roles;
 use crate::explain::instruction;
 use crate::explain::list;
-use crate::model::{Access, Condition, Evidence, How, Lack, Place, Statement};
+use crate::model::{Access, Accessed, Cause, Condition, Evidence, How, Lack, Place, Statement};
 use crate::reports::checkers;
 use crate::victim::fault_frame;
 use crate::victim::frames;
@@ -43,6 +43,9 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Blame {
         let condition = blame.found.condition.take();
         blame.found.condition = condition.map(|condition| list::as_written(condition, event));
     }
+    if let Some(event) = case.event.as_ref().filter(|_| case.s.is_log()) {
+        blame = Blame { found: reported_line(blame.found, event, class), ..blame };
+    }
     match case.event.as_ref().and_then(|event| event.asserted.as_ref()) {
         Some(asserted) => Blame { found: printed(blame.found, asserted), ..blame },
         None => blame,
@@ -51,18 +54,7 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Blame {
 
 /// An assertion that was printed is the condition; what the code tells has its values.
 fn printed(found: Found, asserted: &Asserted) -> Found {
-    let condition = found.condition.unwrap_or(Condition {
-        expr: None,
-        printed: None,
-        warning: false,
-        caller: None,
-        within: None,
-        how: How::Log,
-        operands: Vec::new(),
-        code: Vec::new(),
-        confirmed: false,
-        objects: Vec::new(),
-    });
+    let condition = found.condition.unwrap_or_else(unknown_condition);
     let is_own = |place: &Place| asserted.function.as_deref().is_none_or(|f| f == base_name(&place.function));
     let place = found.place.map(|place| match &asserted.file {
         Some(file) if place.file.is_none() && is_own(&place) => {
@@ -75,11 +67,58 @@ fn printed(found: Found, asserted: &Asserted) -> Found {
     Found { place, condition: Some(condition), lacks, ..found }
 }
 
+/// A condition of which nothing is known but what the log says.
+const fn unknown_condition() -> Condition {
+    Condition {
+        expr: None,
+        printed: None,
+        reported: None,
+        warning: false,
+        caller: None,
+        within: None,
+        how: How::Log,
+        operands: Vec::new(),
+        code: Vec::new(),
+        confirmed: false,
+        objects: Vec::new(),
+    }
+}
+
+/// Of a log: the line that reports an assertion is what is known of its condition, and what only memory tells is said once.
+fn reported_line(found: Found, event: &Event, class: Class) -> Found {
+    let is_of_memory = |lack: &Lack| {
+        matches!(
+            lack,
+            Lack::Code(_) | Lack::Condition(_) | Lack::Instruction | Lack::Jumper(_) | Lack::NotFollowed(_)
+        )
+    };
+    let lacks = found.lacks.into_iter().filter(|lack| !is_of_memory(lack)).collect();
+    let line = || (Cause::of(class) == Cause::Assertion).then(|| event.line.clone());
+    let condition = found.condition.or_else(|| {
+        let warning = class == Class::Warning || event.is_fatal_warning();
+        Some(Condition { reported: Some(line()?), warning, ..unknown_condition() })
+    });
+    let access = found.access.or_else(|| logged_access(event, class));
+    Found { condition, access, lacks, ..found }
+}
+
+/// The access that the words of a page fault tell.
+fn logged_access(event: &Event, class: Class) -> Option<Access> {
+    let is_access =
+        matches!(class, Class::NullPointer | Class::UserAddress | Class::PageFault | Class::ReadOnlyWrite);
+    let (at, code) = event.oops.address.zip(event.oops.error_code).filter(|_| is_access)?;
+    let what = Accessed::Memory { writes: code & 2 != 0, size: 0, at, expr: None, why: Vec::new() };
+    Some(Access { what, how: How::Log, operands: Vec::new(), code: Vec::new(), at: Some(at) })
+}
+
 fn of_death(case: &Case<'_>, class: Class) -> Blame {
     let s = case.s;
     match case.found.as_ref().filter(|_| class.has_instruction()) {
         Some(c) if class == Class::WildJump && !s.is_text(c.pc) => {
             let found = instruction::wild_jump(s, c);
+            // of a log who called it: the stack is not there
+            let place = found.place.or_else(|| called_from(case, c.frame?));
+            let found = Found { place, ..found };
             let at = found.place.as_ref().and_then(|place| caller_at(case, c.frame?, place)).or(c.frame);
             Blame { found, from: c.frame, at }
         }
@@ -109,6 +148,13 @@ fn caller_at(case: &Case<'_>, n: usize, place: &Place) -> Option<usize> {
     let frame = case.victim.frames().get(n + 1).filter(|frame| !frame.how.is_guess())?;
     let function = case.s.locate(frame.lookup())?.symbol.name;
     (function == place.function).then_some(n + 1)
+}
+
+/// The place of the call behind frame `n` of a log's report.
+fn called_from(case: &Case<'_>, n: usize) -> Option<Place> {
+    let caller =
+        case.victim.frames().get(n + 1).filter(|f| case.s.is_log() && f.is_call && !f.how.is_guess())?;
+    Some(fault_frame::place_of_return(case.s, caller))
 }
 
 /// Who called the function that found the damage in frame `n`, if that is what its function is there for; `None` also where

@@ -216,8 +216,19 @@ fn join(namer: &Namer<'_>, ways: &[&Vec<&Clause>], confirmed: bool, warning: boo
     }
     let expr = alternatives.into_iter().reduce(|a, b| CExpr::binary(BinOp::LogOr, a, b));
     let caller = (namer.level > 0).then(|| namer.code.name.clone());
-    let within = None;
-    Condition { expr, printed: None, warning, caller, within, how, operands: rows, code, confirmed, objects }
+    Condition {
+        expr,
+        printed: None,
+        reported: None,
+        warning,
+        caller,
+        within: None,
+        how,
+        operands: rows,
+        code,
+        confirmed,
+        objects,
+    }
 }
 
 fn read_way(namer: &Namer<'_>, way: &Way, trap: u64) -> Reading {

@@ -17,7 +17,7 @@ use crate::victim::frames::Victim;
 use arch::dataflow::Operand;
 use base::VirtAddr;
 use kernel::Session;
-use kernel::log::event::{Class, Event};
+use kernel::log::event::{Class, Event, Said};
 use kernel::module::bug::Entry;
 use std::rc::Rc;
 use unwind::Frame;
@@ -87,9 +87,12 @@ fn placed(s: &Session, c: &FaultFrame, event: Option<&Event>, bug: Option<&Entry
     if let Some((file, line)) = bug.and_then(|b| b.file.clone().zip(b.line)) {
         (place.file, place.line) = (Some(file), Some(line));
     }
-    if place.file.is_none()
-        && let Some(said) = event.map(|e| &e.oops.said).filter(|said| said.file.is_some())
-    {
+    // of a log the kernel's own words are the authority
+    let own = |said: &&Said| {
+        let is_here = said.function.as_ref().is_none_or(|(function, ..)| *function == place.function);
+        place.file.is_none() || (s.is_log() && is_here)
+    };
+    if let Some(said) = event.map(|e| &e.oops.said).filter(|said| said.file.is_some()).filter(own) {
         place.file.clone_from(&said.file);
         place.line = said.line;
     }

@@ -65,6 +65,7 @@ mod tests {
         Condition {
             expr: Some(Expr::binary(BinOp::Ne, left, right)),
             printed: None,
+            reported: None,
             warning: false,
             caller: None,
             within: None,

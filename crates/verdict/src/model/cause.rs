@@ -11,6 +11,8 @@ pub struct Condition {
     pub expr: Option<Expr>,
     /// The assertion as the code that failed printed it.
     pub printed: Option<Asserted>,
+    /// The line of the log that reported it, where nothing but a log is there.
+    pub reported: Option<String>,
     /// It warns; else it is a BUG.
     pub warning: bool,
     /// The function that asked before it called, where the one to blame always dies.

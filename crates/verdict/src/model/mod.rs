@@ -5,6 +5,7 @@
 
 mod cause;
 mod context;
+mod logged;
 mod memory;
 mod object;
 mod operand;
@@ -17,6 +18,7 @@ pub use cause::{Access, Accessed, Bound, CodeAt, CodeLine, Condition, End, Jump,
 pub use context::{
     Argument, Base, Context, CpuDoing, Doing, Handler, Kind as LayerKind, Layer, Opened, Syscall, Task, Whose,
 };
+pub use logged::{Logged, TraceRow};
 pub use memory::{HugePool, Memory, PageKind};
 pub use object::{Allocator, Known, Met, Past, PastEvent};
 pub use operand::{Detail, Name, Operand, Origin, Spot, Value};
@@ -145,6 +147,8 @@ pub struct Headline {
     pub class: Class,
     /// The machine was not told to panic: something in it stands still.
     pub hang: bool,
+    /// All that there is is a log: of what is not in it nobody knows.
+    pub of_log: bool,
     /// Where.
     pub place: Option<Place>,
     /// Where the damage was found and told of, if that is not the place.
@@ -223,6 +227,8 @@ pub struct Verdict {
     pub access: Option<Access>,
     /// What the machine was doing.
     pub context: Vec<Statement>,
+    /// Of a log its report's call trace and registers; of a dump `bt` shows them.
+    pub logged: Option<Logged>,
     /// The module to blame, and where it comes from.
     pub module: Vec<Statement>,
     /// Who waits for what.

@@ -87,6 +87,13 @@ pub enum Stall {
         /// The call that took it.
         call: String,
     },
+    /// What lockdep lists of a task in a log: the last may be the lock that it waits for.
+    Listed {
+        /// Who.
+        who: Who,
+        /// The locks, each with the place where it was taken.
+        locks: Vec<String>,
+    },
     /// Others that the log tells of.
     Others(Class, Vec<Subject>),
 }

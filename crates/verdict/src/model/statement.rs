@@ -208,6 +208,8 @@ pub enum Lack {
     LogPart(String),
     /// What the log says; why.
     Log(String),
+    /// What only memory tells: a log is all that there is.
+    Memory,
     /// The task that panicked on this CPU.
     PanicTask(u32),
     /// Registers of the victim's CPU, as the backtrace says it.

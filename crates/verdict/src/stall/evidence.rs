@@ -9,7 +9,7 @@ use crate::stall::spin;
 use crate::stall::waits::{Waits, What};
 use crate::victim::frames::Victim;
 use kernel::Session;
-use kernel::log::event::{Class, Event, Subject};
+use kernel::log::event::{self, Class, Event, Subject};
 use kernel::sched::task::Task;
 
 /// What is told of who stands still.
@@ -27,11 +27,27 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Stalls {
         out = looping(s, &case.victim, waits, class);
         out.waits.splice(..0, waits.statements(class));
     }
+    if let Some(lines) = case.lines.filter(|_| s.is_log() && class.is_stall()) {
+        out.waits.extend(listed(&event::listed(&lines.texts())));
+    }
     if class == Class::Atomic {
         out.waits.extend(case.victim.task.map(|t| held(s, t)).unwrap_or_default());
     }
     out
 }
+
+/// What lockdep lists, of a log; who tells of it has no lock that counts.
+fn listed(all: &[event::Listed]) -> Vec<Statement> {
+    let told = all.iter().filter(|task| task.comm != "khungtaskd");
+    let of = |task: &event::Listed| {
+        let who = Who { comm: task.comm.clone(), pid: task.pid };
+        Statement::logged(Stall::Listed { who, locks: task.locks.clone() })
+    };
+    told.take(MAX_LISTED).map(of).collect()
+}
+
+/// Tasks of lockdep's list that are told.
+const MAX_LISTED: usize = 16;
 
 /// The loop that the CPU is in, where it spins on no lock.
 fn looping(s: &Session, victim: &Victim<'_>, waits: &Waits<'_>, class: Class) -> Stalls {

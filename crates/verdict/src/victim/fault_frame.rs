@@ -122,7 +122,9 @@ pub(crate) fn find(s: &Session, event: Option<&Event>, victim: &Victim<'_>) -> O
             regs.set(number, *value);
         }
     }
-    Some(FaultFrame { pc, regs, how: How::Log, entry: None, frame: None, saved_at: None })
+    // of a log the report's own frame
+    let frame = frames.iter().position(|f| s.is_log() && f.pc == pc && !f.is_call);
+    Some(FaultFrame { pc, regs, how: How::Log, entry: None, frame, saved_at: None })
 }
 
 /// The class that the exception's own frame tells, for a dump without a log.

@@ -28,6 +28,9 @@ impl<'s> Victim<'s> {
             }),
         };
         let mut victim = Self::of_task(s, task);
+        if s.is_log() {
+            victim.bt = event.and_then(|e| s.logged_backtrace(e));
+        }
         // what a watchdog found running did not sleep: where the dump no longer has it run, its frames are of before
         let ran = event.is_some_and(|e| matches!(e.class, Class::SoftLockup | Class::HardLockup));
         if ran && task.is_some_and(|t| !t.active) {

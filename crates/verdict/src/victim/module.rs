@@ -47,7 +47,7 @@ fn module(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) 
     };
     match place.module.as_deref() {
         Some(name) => {
-            let who = from.filter(|n| *n > 0).and_then(|n| caller_of(s, victim, n, name));
+            let who = from.filter(|n| *n > 0 || s.is_log()).and_then(|n| caller_of(s, victim, n, name));
             blamed(name, who, None)
         }
         None => {
@@ -62,7 +62,7 @@ fn module(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) 
 fn caller(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: Option<&Place>) -> Option<Place> {
     let own = place.map(|p| base_name(&p.function)).unwrap_or_default();
     let (frame, _) = victim
-        .certain(from.filter(|n| *n > 0)?)
+        .certain(from.filter(|n| *n > 0 || s.is_log())?)
         .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f, l)))
         .find(|(_, l)| base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name))?;
     Some(fault_frame::place_of_return(s, frame))

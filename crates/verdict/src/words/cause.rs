@@ -11,6 +11,9 @@ impl fmt::Display for Condition {
             write!(f, "assertion failed: {}", printed.text)?;
             return printed.values.iter().try_for_each(|values| write!(f, " ({values})"));
         }
+        if let (None, Some(line)) = (&self.expr, &self.reported) {
+            return f.write_str(line);
+        }
         let text = self.expr.as_ref().map(|e| e.for_reader().to_string()).unwrap_or_default();
         match &self.caller {
             // the condition of a call stands in the caller's source as an if

@@ -7,7 +7,11 @@ use std::fmt;
 
 impl fmt::Display for Headline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = if self.hang { hang(self.class) } else { self.class.words() };
+        let words = match (self.hang, self.of_log, self.class) {
+            (true, ..) => hang(self.class),
+            (_, true, Class::Alive) => "no crash in this log: what became of the machine is not in it",
+            _ => self.class.words(),
+        };
         let said = self.error.as_ref().map(|error| format!("{error} used as a pointer"));
         match (&said, &self.place) {
             // it is known only of a call

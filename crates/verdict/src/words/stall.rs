@@ -50,6 +50,11 @@ impl fmt::Display for Stall {
                 let name = name.as_ref().map_or_else(String::new, |name| format!("{name} "));
                 write!(f, "{who} has the spinning lock {name}({lock:x}), taken at {call}, and not given back")
             }
+            Stall::Listed { who, locks } => write!(
+                f,
+                "lockdep lists of {who}, whose last lock may be the one that it waits for: {}",
+                joined(locks, "; ")
+            ),
             Stall::Others(class, subjects) => {
                 let names = subjects.iter().map(|s| subject(*class, s)).filter(|text| !text.is_empty());
                 write!(f, "reported before: {}", joined(names, "; "))

@@ -145,6 +145,9 @@ impl fmt::Display for Lack {
         match self {
             Lack::LogPart(why) => write!(f, "what a part of the log says: {why}"),
             Lack::Log(why) => write!(f, "what the log says: {why}"),
+            Lack::Memory => f.write_str(
+                "not in a log: values in memory, the objects that pointers lead to, other tasks and CPUs",
+            ),
             Lack::PanicTask(cpu) => {
                 write!(f, "the task that panicked: what CPU {cpu} ran cannot be read")
             }

@@ -82,6 +82,9 @@ impl Run for Log {
     fn needs(&self, _args: &LogArgs) -> Layer {
         Layer::Image
     }
+    fn reads_log(&self, args: &LogArgs) -> bool {
+        !args.audit && !args.safe
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &LogArgs) -> Result<Report, CommandError> {
         let s = match cx.session() {
             Ok(s) => s,
@@ -132,7 +135,7 @@ fn messages(s: &Session, shape: Shape) -> Result<Report, CommandError> {
     let rows = log.records.iter().map(|r| message(r, shape, boot)).collect();
     report.list("messages", rows);
     let mut late = Vec::new();
-    let (buffers, problem) = printk::safe_buffers(s);
+    let (buffers, problem) = if s.is_log() { (Vec::new(), None) } else { printk::safe_buffers(s) };
     for buffer in buffers {
         for line in buffer.text.lines() {
             let name = Line::new().text("[").field("buffer", buffer.name).text("] ");

@@ -68,6 +68,9 @@ impl Run for Sys {
             ]
         }
     }
+    fn reads_log(&self, args: &SysArgs) -> bool {
+        args.calls.is_none() && !args.taint && !args.dmi && args.what.is_none()
+    }
     fn run(&self, cx: &mut Cx<'_>, args: &SysArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
         if args.panic {
@@ -86,6 +89,10 @@ impl Run for Sys {
             return configuration(s);
         }
         let mut report = Report::new("sys");
+        if s.is_log() {
+            of_log(cx, s, &mut report);
+            return Ok(report);
+        }
         banner(cx, s, &mut report);
         if cx.settings.begins
             && let Ok(task) = crate::show::tasks::context(cx)
@@ -110,6 +117,30 @@ fn or_why<T: Into<Cell>>(value: Result<T, impl Borrow<kernel::KernelError>>) -> 
         Err(e) => crate::show::tasks::unknown("not known", e.borrow()),
     }
 }
+
+/// What of the banner a log has.
+fn of_log(cx: &Cx<'_>, s: &Session, report: &mut Report) {
+    if let Some(file) = s.kernel_file() {
+        let name = cx.settings.namelist.clone();
+        let name = name.unwrap_or_else(|| s.opened().machine.image.shown(file.path()));
+        report.line(label("KERNEL").field("kernel", name).role(Role::Path));
+    }
+    let files = s.opened().machine.image.dump_names.join(" ");
+    report.line(label("LOG").field("dumpfile", files).role(Role::Path));
+    if let Some(last) = system::last_message_sec(s) {
+        report.hidden("uptime_seconds", Cell::at_least(last, NOT_LOGGED));
+        let shown = Cell::Shown(Box::new(last.into()), when::duration(last));
+        let line = label("UPTIME").text("at least ").field("last_message_seconds", shown);
+        report.line(line.text(" (the last message of the log)"));
+    }
+    let gone = || Cell::absent("not in a log", NOT_LOGGED);
+    report.line(label("RELEASE").field("release", system::release(s).map_or_else(gone, Cell::from)));
+    report.line(label("VERSION").field("version", system::version(s).map_or_else(gone, Cell::from)));
+    report.line(label("MACHINE").field("machine", s.arch().name()));
+    died(s, cx.settings.crash_compat, report);
+}
+
+const NOT_LOGGED: &str = "the log does not tell it, and there is no memory";
 
 /// The banner: what `sys` shows, and what a session begins with.
 pub(crate) fn banner(cx: &Cx<'_>, s: &Session, report: &mut Report) {

@@ -20,8 +20,9 @@ mod tests;
 
 pub use asserted::Asserted;
 pub use class::Class;
-pub use oops::{Named, Oops, Said, Who, is_place};
-pub(crate) use oops::{cpu_and_pid, symbol, task_of};
+pub use lockdep::{Listed, listed};
+pub use oops::{Named, Oops, Said, Trace, Traced, Who, is_place};
+pub(crate) use oops::{cpu_and_pid, functions, symbol, task_of};
 pub use stall::Subject;
 pub use which::{fatal, find};
 
@@ -57,6 +58,8 @@ pub struct Event {
     pub subject: Option<Subject>,
     /// Others of the same kind before it: the tasks that hang, the CPUs that are locked up.
     pub others: Vec<Subject>,
+    /// What stands behind the panic's line: the stack of who panicked.
+    pub ending: Option<Box<Oops>>,
     /// Its line's number.
     pub at: usize,
     /// What the machine had lived with before.
@@ -147,6 +150,39 @@ impl Event {
 }
 
 impl Event {
+    /// The event with what only the panic's own report has, for who has nothing but the log: the task, and the stack of one that
+    /// no instruction of its own tells of.
+    #[must_use]
+    pub fn with_ending(mut self) -> Self {
+        let Some(ending) = self.ending.clone() else { return self };
+        let own = &mut self.oops;
+        let is_of_panic = !self.class.has_instruction() && !self.class.is_stall();
+        if !ending.calls.is_empty() && (own.calls.is_empty() || is_of_panic) {
+            own.calls.clone_from(&ending.calls);
+            (own.from_user, own.is_within) = (ending.from_user, ending.is_within);
+        }
+        if own.pid.is_none() && !self.class.is_stall() {
+            (own.cpu, own.pid, own.comm) = (ending.cpu, ending.pid, ending.comm.clone());
+        }
+        own.hardware = own.hardware.take().or(ending.hardware);
+        own.taints = own.taints.take().or(ending.taints);
+        self
+    }
+
+    /// The event of tasks that hang, with the report of the first of them, for who has nothing but the log: a verdict is of
+    /// that one.
+    #[must_use]
+    pub fn of_first(mut self, lines: &[&str]) -> Self {
+        let Some(first) = self.others.first().filter(|_| self.class == Class::HungTask) else { return self };
+        let is_own = |(class, _, of): &(Class, usize, Option<Subject>)| {
+            *class == Class::HungTask && of.as_ref() == Some(first)
+        };
+        if let Some((_, n, _)) = stalls(lines).into_iter().find(is_own) {
+            self.oops = oops::read(lines, n);
+        }
+        self
+    }
+
     /// True where the panic says that a warning was made fatal.
     #[must_use]
     pub fn is_fatal_warning(&self) -> bool {
@@ -252,6 +288,7 @@ impl Log<'_> {
             panic,
             message: self.message(at),
             asserted: None,
+            ending: self.panic_at.filter(|n| *n != at).map(|n| Box::new(oops::read(self.lines, n))),
             subject: stall::subject(class, self.lines, at),
             others: Vec::new(),
             at,

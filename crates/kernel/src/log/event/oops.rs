@@ -36,8 +36,14 @@ pub struct Oops {
     pub pid: Option<i32>,
     /// Its name.
     pub comm: Option<String>,
-    /// The functions of the call trace, those marked `?` left out.
-    pub trace: Vec<String>,
+    /// Bytes of the function of `rip`, as the kernel printed them.
+    pub size: Option<u64>,
+    /// The call trace, innermost first.
+    pub calls: Vec<Traced>,
+    /// The trace leads out of a program.
+    pub from_user: bool,
+    /// The place stands within the trace: what is before it came later.
+    pub is_within: bool,
     /// `Workqueue: events foo`.
     pub workqueue: Option<String>,
     /// The letters of the taints that the report's first lines name, without the `G` that is none: those that were set before
@@ -45,8 +51,39 @@ pub struct Oops {
     pub taints: Option<String>,
     /// `Hardware name: …`.
     pub hardware: Option<String>,
+    /// `Modules linked in: zoo(OE) …`: those with letters of their own.
+    pub marked_modules: Vec<(String, String)>,
     /// The place that the message itself names.
     pub said: Said,
+}
+
+/// An entry of a call trace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Traced {
+    /// The function, how far into it, its module.
+    pub named: Named,
+    /// Bytes of the function, as the kernel printed them.
+    pub size: Option<u64>,
+    /// What the entry is.
+    pub kind: Trace,
+}
+
+/// What an entry of a call trace is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trace {
+    /// A return address.
+    Call,
+    /// The same, marked `?`: it may be left of an earlier call.
+    Guess,
+    /// The instruction that an interrupt or exception came upon, with its registers.
+    Place,
+}
+
+impl Oops {
+    /// The functions of the call trace, those marked `?` left out.
+    pub fn trace(&self) -> impl Iterator<Item = &str> {
+        self.calls.iter().filter(|call| call.kind == Trace::Call).map(|call| call.named.0.as_str())
+    }
 }
 
 /// The place that a message names: `WARNING: CPU: 0 PID: 1 at FILE:LINE FUNCTION+0x…`,
@@ -112,6 +149,10 @@ pub(crate) fn read(lines: &[&str], n: usize) -> Oops {
 #[derive(Default)]
 struct State {
     trace: bool,
+    /// The trace was read, and what follows is another.
+    traced: bool,
+    /// A place with its registers stands within the trace, and the trace goes on behind them.
+    within: bool,
     user: bool,
     /// The line before was `RIP: 0010:[<…>]` without a name, which is on this one.
     name_follows: bool,
@@ -173,6 +214,8 @@ fn header(line: &str, out: &mut Oops) {
         out.cpu = rest.trim().parse().ok();
     } else if let Some(rest) = text.strip_prefix("Workqueue: ") {
         out.workqueue = Some(rest.trim().to_owned());
+    } else if let Some(rest) = text.strip_prefix("Modules linked in: ") {
+        out.marked_modules = marked_modules(rest);
     } else if let Some(rest) = text.strip_prefix("Hardware name: ") {
         out.hardware = Some(rest.trim().to_owned());
     }
@@ -187,6 +230,20 @@ fn taints(line: &str) -> Option<String> {
     let flags = flags.chars().take_while(|c| c.is_ascii_uppercase() || *c == ' ');
     let letters: String = flags.filter(|c| *c != ' ').collect();
     (!letters.is_empty()).then(|| letters.replace('G', ""))
+}
+
+/// More modules than a report needs.
+const MAX_MARKED: usize = 64;
+
+/// `a b(OE) c(-) [last unloaded: x(E)]`: the modules with capital letters.
+fn marked_modules(rest: &str) -> Vec<(String, String)> {
+    let rest = rest.split('[').next().unwrap_or_default();
+    let marked = |word: &str| {
+        let (name, letters) = word.strip_suffix(')')?.split_once('(')?;
+        let letters: String = letters.chars().filter(char::is_ascii_uppercase).collect();
+        (!letters.is_empty()).then(|| (name.to_owned(), letters))
+    };
+    rest.split_whitespace().filter_map(marked).take(MAX_MARKED).collect()
 }
 
 /// CPU and thread of a line that names both.
@@ -239,7 +296,7 @@ fn after<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 fn place(line: &str, at: &mut State, out: &mut Oops) {
     let text = line.trim_start();
     if std::mem::take(&mut at.name_follows) && out.rip.is_none() {
-        out.rip = symbol(text);
+        (out.rip, out.size) = sized(text).map_or((None, None), |(named, size)| (Some(named), size));
     }
     let said = match arch::oops_forms().find_map(|form| form.place(text)) {
         Some(OopsPlace::Kernel(said)) => said,
@@ -253,7 +310,7 @@ fn place(line: &str, at: &mut State, out: &mut Oops) {
         return;
     }
     let address = said.split_once("[<").and_then(|(_, rest)| pointer(rest));
-    out.rip = symbol(said);
+    (out.rip, out.size) = sized(said).map_or((None, None), |(named, size)| (Some(named), size));
     match (&out.rip, address) {
         (Some(_), at) => out.pc = at,
         (None, Some(pc)) if said.trim_end().ends_with(">]") && base::VirtAddr(pc).in_upper_half() => {
@@ -265,21 +322,77 @@ fn place(line: &str, at: &mut State, out: &mut Oops) {
     }
 }
 
-/// The functions of the call trace.
+/// The entries of the call trace.
 fn trace(line: &str, at: &mut State, out: &mut Oops) {
     let text = line.trim();
+    if at.traced || at.user {
+        out.from_user |= at.user && at.trace;
+        return;
+    }
     match text {
-        "Call Trace:" | "Call trace:" => at.trace = true,
-        "</TASK>" => at.trace = false,
-        _ if text.starts_with("Code: ") && !out.trace.is_empty() => at.trace = false,
-        entry if at.trace && !at.user => {
-            let guess = entry.starts_with('?') || entry.contains("] ? ") || entry.contains("> ? ");
-            if let Some((function, ..)) = symbol(entry).filter(|_| !guess && !is_place(entry)) {
-                out.trace.push(function);
+        "Call Trace:" | "Call trace:" => {
+            // of another task or CPU
+            at.traced = !out.calls.is_empty();
+            at.trace = !at.traced;
+        }
+        "</TASK>" => end_of_trace(at, out),
+        _ if text.starts_with("Code: ") && !out.calls.is_empty() => {
+            if !std::mem::take(&mut at.within) {
+                end_of_trace(at, out);
             }
+        }
+        entry if at.trace => {
+            let is_guess = entry.starts_with('?') || entry.contains("] ? ") || entry.contains("> ? ");
+            let is_place = is_place(entry);
+            let said = entry.split_once("RIP: ").map_or(entry, |(_, said)| said);
+            let Some((named, size)) = sized(said) else {
+                return;
+            };
+            let kind = match (is_place, is_guess) {
+                (true, _) => Trace::Place,
+                (_, true) => Trace::Guess,
+                _ => Trace::Call,
+            };
+            at.within = is_place;
+            out.is_within |= is_place && !out.calls.is_empty();
+            out.calls.push(Traced { named, size, kind });
         }
         _ => {}
     }
+}
+
+fn end_of_trace(at: &mut State, out: &mut Oops) {
+    at.trace = false;
+    at.traced = !out.calls.is_empty();
+}
+
+/// The functions that a line names, with their sizes.
+pub(crate) fn functions(line: &str) -> impl Iterator<Item = (Named, u64)> {
+    // each name stands right before its `+0x`
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from + line.get(from..)?.find("+0x")?;
+            let start = line.get(from..at)?.rfind([' ', '(', ':']).map_or(from, |n| from + n + 1);
+            let end = line.get(at + 3..)?.find("+0x").map_or(line.len(), |n| at + 3 + n);
+            let found = line.get(start..end).and_then(sized);
+            from = at + 3;
+            if let Some((named, Some(size))) = found {
+                return Some((named, size));
+            }
+        }
+    })
+}
+
+/// A function with its size, where that stands behind its offset: `name+0x3d4/0x6f0 [module]`.
+pub(crate) fn sized(text: &str) -> Option<(Named, Option<u64>)> {
+    let named = symbol(text)?;
+    let size =
+        text.split_once("+0x").and_then(|(_, rest)| rest.split_once('/')).and_then(|(offset, size)| {
+            let is_offset = offset.bytes().all(|b| b.is_ascii_hexdigit());
+            hex(size).filter(|_| is_offset)
+        });
+    Some((named, size))
 }
 
 /// `name+0x3d4/0x6f0 [module]`, after an address in brackets or not.

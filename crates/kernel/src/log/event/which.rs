@@ -86,7 +86,8 @@ impl Oops {
         {
             return Some(pc);
         }
-        Some(s.only_function(function, module.as_deref())?.add(*offset))
+        let logged = self.size.and_then(|size| s.logged_function(function, module.as_deref(), size));
+        Some(logged.or_else(|| s.only_function(function, module.as_deref()))?.add(*offset))
     }
 }
 
@@ -204,7 +205,7 @@ impl Oopses<'_> {
         let (one, other) = (oops::read(self.before, cause.at), oops::read(self.before, sign.at));
         one.pid.is_some()
             && (one.pid, &one.comm) == (other.pid, &other.comm)
-            && other.trace.iter().any(|name| EXITS.contains(&name.as_str()))
+            && other.trace().any(|name| EXITS.contains(&name))
     }
 
     /// True for an episode that was over before a line.

@@ -91,6 +91,9 @@ pub(super) fn condition(c: &Condition, r: &mut Record) {
     r.hidden("confirmed", c.confirmed);
     r.hidden("warning", c.warning);
     r.hidden("caller", c.caller.clone());
+    if let Some(reported) = &c.reported {
+        r.hidden("reported", reported.clone());
+    }
     r.hidden("expr", c.expr.as_ref().map_or(Cell::Null, expression));
     if let Some(printed) = &c.printed {
         let mut out = Record::new();
@@ -270,6 +273,7 @@ fn of_stall(stall: &Stall) -> (&'static str, Option<String>) {
         Stall::Calls { cpu, .. } => ("calls", of_cpu(cpu)),
         Stall::Loops { cpu, .. } => ("loops", of_cpu(cpu)),
         Stall::Holds { who, .. } => ("holds", Some(who.to_string())),
+        Stall::Listed { who, .. } => ("lists", Some(who.to_string())),
         Stall::Others(..) => ("others", None),
     }
 }

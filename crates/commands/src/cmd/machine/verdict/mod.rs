@@ -1,6 +1,7 @@
 //! `verdict`: what killed the machine.
 
 mod json;
+mod logged;
 
 use crate::{CommandError, Cx, Example, Run};
 use ::verdict::model::{CodeLine, Known, Loss, Operand, Past, Place, Related, Says};
@@ -41,7 +42,8 @@ impl Run for VerdictCommand {
     fn details(&self) -> &'static str {
         "Says what killed the machine: the kind of death, where, the condition or access that failed with the values \
          of its operands, what the machine was doing, the module involved, and known issues that match. Needs \
-         nothing but the dump; debug information makes it better. With -v, each statement shows how it is known \
+         nothing but the dump; debug information makes it better. The text of a log (dmesg, a console, netconsole, \
+         pstore, a journal) in the place of the dump tells less: what only memory has is said to be not in a log. With -v, each statement shows how it is known \
          (table, dwarf, memory, decoded, log, guessed) and the commands that show it."
     }
     fn examples(&self) -> &'static [Example] {
@@ -52,6 +54,9 @@ impl Run for VerdictCommand {
                 Example::new("verdict -b", "in three lines"),
             ]
         }
+    }
+    fn reads_log(&self, _args: &VerdictArgs) -> bool {
+        true
     }
     fn run(&self, cx: &mut Cx<'_>, args: &VerdictArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
@@ -248,6 +253,7 @@ fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: 
         self::section(name, key, statements, at, evidence, out);
     };
     section("CONTEXT", "context", &v.context, &mut out);
+    logged::shown(v, &mut out);
     section("MODULE", "module", &v.module, &mut out);
     section("WAITS", "waits", &v.waits, &mut out);
     objects(&v.objects, evidence, &mut out);
