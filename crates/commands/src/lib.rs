@@ -99,6 +99,7 @@ pub const COMMANDS: &[&dyn Command] = &[
     &cmd::memory::meminfo::Meminfo,
     &cmd::fs::dentries::Dentries,
     &cmd::machine::info::Info,
+    &cmd::machine::debuginfo::DebugInfo,
     &cmd::program::bugreport::BugReport,
     &cmd::machine::verdict::VerdictCommand,
     &cmd::program::meta::Quit,

@@ -14,3 +14,4 @@ pub mod types;
 mod blob;
 
 pub use blob::Blob;
+pub use find::pack;

@@ -7,8 +7,22 @@ use std::sync::Arc;
 
 /// Commands that are no tools, each for a reason: they end or steer a session that a client does not have, run others, or do
 /// nothing but write files.
-pub(crate) const NOT_TOOLS: &[&str] =
-    &["exit", "q", "quit", "repeat", "alias", "extend", "gdb", "gcore", "wr", "set", "*", "up", "down"];
+pub(crate) const NOT_TOOLS: &[&str] = &[
+    "exit",
+    "q",
+    "quit",
+    "repeat",
+    "alias",
+    "debuginfo",
+    "extend",
+    "gdb",
+    "gcore",
+    "wr",
+    "set",
+    "*",
+    "up",
+    "down",
+];
 
 /// The tool that opens a dump.
 pub(crate) const OPEN: &str = "open_dump";

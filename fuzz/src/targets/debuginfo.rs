@@ -9,6 +9,7 @@ use debuginfo::elf::{ObjectFile, fuzz_elf, unpack_bytes};
 use debuginfo::find::fuzz_archives;
 use debuginfo::kallsyms::fuzz_scan;
 use debuginfo::orc::OrcTable;
+use debuginfo::pack::fuzz_pack;
 use debuginfo::process::fuzz_process;
 
 /// The generator of the crate's own tests: kallsyms in every order and form.
@@ -26,6 +27,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "orc", about: "ORC tables in memory", seeds: orc_seeds, run: orc },
     Target { name: "kallsyms", about: "kallsyms in memory", seeds: kallsyms_seeds, run: kallsyms },
     Target { name: "archives", about: "tar and cpio in packages", seeds: archive_seeds, run: archives },
+    Target { name: "pack", about: "packs of debug files, and what is packed", seeds: pack_seeds, run: pack },
     Target { name: "unpack", about: "gzip, xz and zstd files", seeds: unpack_seeds, run: unpack },
 ];
 
@@ -172,6 +174,17 @@ fn archive_seeds() -> Vec<Vec<u8>> {
 
 fn archives(bytes: &[u8]) -> u64 {
     fuzz_archives(bytes);
+    0
+}
+
+fn pack_seeds() -> Vec<Vec<u8>> {
+    let index =
+        b"kernel 6.1\nfile vmlinux abcd 20 vmlinux\npiece 40 10 20\nfile module 12 8 loop\npiece 50 9 8\n";
+    [objects(), vec![index.to_vec()]].concat()
+}
+
+fn pack(bytes: &[u8]) -> u64 {
+    fuzz_pack(bytes);
     0
 }
 

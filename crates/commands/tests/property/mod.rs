@@ -61,8 +61,8 @@ fn is_asked(line: &str) -> bool {
         "gcore", "repeat", "define", "document", "echo", "exit", "quit", "q", "alias", "extend", "wr",
         "help", "ascii", "eval", "ptob", "btop",
     ];
-    // made of info and verdict, which are asked themselves
-    let own = [&own[..], &["bugreport"]].concat();
+    // made of info and verdict, which are asked themselves; about this machine's files
+    let own = [&own[..], &["bugreport", "debuginfo"]].concat();
     // searches of all memory read what is in the dump, whatever it is
     let all_memory = ["search -k", "search -p", "search -u"];
     !own.contains(&word)

@@ -32,6 +32,19 @@ pub use location::{Caller, FrameAccess, Location, Piece, Unavailable};
 pub use source::DwarfTypes;
 pub use variables::Variable;
 
+/// The file in which dwz keeps what this file has in common with others, with its name; `None` where it needs none.
+/// `elsewhere` as for [`DwarfFile::open_with`].
+///
+/// # Errors
+/// It is nowhere.
+pub fn common_part(
+    object: &crate::elf::ObjectFile,
+    elsewhere: &dyn Fn(&str, &[u8]) -> Option<std::path::PathBuf>,
+) -> Result<Option<(String, std::sync::Arc<crate::elf::ObjectFile>)>, DwarfError> {
+    let link = supplement::Link::of(object);
+    link.map(|link| link.find(object, elsewhere).map(|file| (link.name, file))).transpose()
+}
+
 /// How gimli sees the bytes of a section.
 type Slice<'a> = gimli::EndianSlice<'a, gimli::LittleEndian>;
 /// An entry with its attributes.

@@ -98,6 +98,33 @@ pub(super) fn write_whole(
     written
 }
 
+/// Where a debug file that was unpacked is kept.
+pub(crate) fn unpacked_place(cache: &Path, build_id: &[u8]) -> PathBuf {
+    cache.join("debug").join(super::hex(build_id)).join("debuginfo")
+}
+
+/// Writes a debug file of the cache by way of another name, which `write` is told, and makes room for it.
+pub(crate) fn write_unpacked(
+    cache: &Path,
+    place: &Path,
+    write: impl FnOnce(&mut fs::File, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    if let Some(dir) = place.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let half = half(place);
+    let written = fs::File::create(&half)
+        .and_then(|mut f| write(&mut f, &half))
+        .and_then(|()| fs::rename(&half, place));
+    match written {
+        Ok(()) => trim(cache),
+        Err(_) => {
+            let _ = fs::remove_file(&half); // the error that matters is the first
+        }
+    }
+    written
+}
+
 /// The name under which a file or folder is written until it is whole: no other thread or process writes there. What
 /// processes that are gone left beside it is deleted.
 pub(super) fn half(path: &Path) -> PathBuf {

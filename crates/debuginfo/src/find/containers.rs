@@ -11,6 +11,7 @@ use super::Watch;
 use super::archives::{Cpio, Tar};
 use super::sparse::Map;
 use super::streams::unpacked;
+use crate::find::pack::is_pack;
 use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -100,10 +101,10 @@ pub enum ContainerError {
     Cancelled,
 }
 
-/// True for Debian and RPM packages, by their first bytes.
+/// True for Debian and RPM packages, and packs of debug files, by their first bytes.
 #[must_use]
 pub fn is_package(path: &Path) -> bool {
-    matches!(kind(path), Some(Kind::Deb | Kind::Rpm))
+    matches!(kind(path), Some(Kind::Deb | Kind::Rpm)) || is_pack(path)
 }
 
 /// True for files that [`walk`] reads.

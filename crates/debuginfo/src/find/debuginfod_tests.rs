@@ -12,13 +12,13 @@ const ID: &[u8] = &[0xab, 0xcd, 0xef];
 
 /// A server that gives the answers in turn, the last for ever, and notes the requests. An answer that ends in `…`
 /// is held open.
-struct Server {
-    url: String,
+pub(super) struct Server {
+    pub(super) url: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    fn new(answers: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(answers: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -32,7 +32,7 @@ impl Server {
         });
         Self { url, asked }
     }
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
     fn client(&self, cache: &Path) -> Debuginfod {
@@ -56,17 +56,17 @@ fn serve(mut stream: std::net::TcpStream, answer: &[u8], notes: &Mutex<Vec<Strin
     }
 }
 
-fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(super) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut out = format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n").into_bytes();
     out.extend_from_slice(body);
     out
 }
 
-fn good(body: &[u8]) -> Vec<u8> {
+pub(super) fn good(body: &[u8]) -> Vec<u8> {
     answer("200 OK", &format!("Content-Length: {}\r\n", body.len()), body)
 }
 
-fn missing() -> Vec<u8> {
+pub(super) fn missing() -> Vec<u8> {
     answer("404 Not Found", "Content-Length: 9\r\n", b"not found")
 }
 

@@ -11,6 +11,10 @@ mod containers_tests;
 mod debuginfod;
 #[cfg(test)]
 mod debuginfod_tests;
+mod mirror;
+#[cfg(test)]
+mod mirror_tests;
+pub mod pack;
 mod packages;
 mod packed;
 #[cfg(test)]
@@ -29,8 +33,10 @@ mod unpack;
 mod unpack_tests;
 
 pub use cache::cache_dir;
+pub(crate) use cache::{unpacked_place, write_unpacked};
 pub use containers::{ContainerError, Member, Visit, fuzz_archives, is_archive, is_package, walk};
 pub use debuginfod::{Artifact, Debuginfod, FetchError};
+pub use mirror::{Mirror, WantedFile};
 pub use packages::{Build, WantedPackage, wanted_packages};
 pub use packed::{IsWanted, Unpacked, Wanted, is_packed as is_packed_file, unpack};
 pub use sources::{Effort, SourceText, Sources};
@@ -59,6 +65,7 @@ impl fmt::Debug for Watch {
 
 use crate::elf::ObjectFile;
 use base::{Cancel, NoProgress, Progress};
+use pack::is_pack;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -232,8 +239,9 @@ impl Finder {
     /// The packages in a folder that are of this kernel by their names.
     fn add_packages_in(&mut self, dir: &Path) {
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
-        let mut found: Vec<PathBuf> =
-            entries.filter(|p| unpack::is_of_release(p, &self.release) && is_package(p)).collect();
+        let mut found: Vec<PathBuf> = entries
+            .filter(|p| unpack::is_of_release(p, &self.release) && is_package(p) || is_pack_by_name(p))
+            .collect();
         found.sort();
         self.packages.files.extend(found);
     }
@@ -304,10 +312,16 @@ impl Finder {
         search
     }
 
+    /// The pack that has the file of a build, not unpacked.
+    #[must_use]
+    pub fn pack_with(&self, build_id: &[u8]) -> Option<PathBuf> {
+        self.packages.pack_with(build_id)
+    }
+
     /// All files that may be a module's by their names; which of them is, the caller has to find out.
     pub fn module_files(&self, name: &str) -> impl Iterator<Item = PathBuf> + use<> {
         let mut seen = std::collections::HashSet::new();
-        let places = self.module_places(name, None).into_iter();
+        let places = self.module_places(name, None).into_iter().chain(self.packages.packed_modules(name));
         places.filter(move |path| path.is_file() && seen.insert(path.clone()))
     }
 
@@ -443,6 +457,11 @@ impl Finder {
         }
         places
     }
+}
+
+/// A pack, by its name and its first bytes; of which build it is, its index says.
+fn is_pack_by_name(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == pack::EXTENSION) && is_pack(path)
 }
 
 /// Each path, then the same packed.

@@ -15,6 +15,51 @@ pub struct WantedPackage {
     pub from: &'static str,
 }
 
+impl WantedPackage {
+    /// True for one that holds debug files.
+    #[must_use]
+    pub fn holds_files(&self) -> bool {
+        self.holds == FILES
+    }
+
+    /// The package as its manager takes it: with the version where that is not in the name.
+    #[must_use]
+    pub fn spec(&self) -> String {
+        match &self.build {
+            Build::Version(build) => format!("{}={build}", self.package),
+            Build::Named | Build::Untold => self.package.clone(),
+        }
+    }
+
+    /// The words that bring the package into the current folder, as any user; `None` where the distribution has no such
+    /// command.
+    #[must_use]
+    pub fn download(&self) -> Option<Vec<String>> {
+        let words: &[&str] = match self.distro {
+            "Debian" | "Ubuntu" => &["apt-get", "download"],
+            "Fedora"
+            | "RHEL/CentOS"
+            | "Oracle Linux"
+            | "Amazon Linux"
+            | "openEuler"
+            | "Anolis/Alibaba Linux" => &["dnf", "download", "--enablerepo=*debug*"],
+            _ => return None,
+        };
+        Some(words.iter().map(|word| (*word).to_owned()).chain([self.spec()]).collect())
+    }
+
+    /// What the user types to get it.
+    #[must_use]
+    pub fn command(&self) -> Option<String> {
+        let quoted = |word: String| if word.contains('*') { format!("'{word}'") } else { word };
+        match self.distro {
+            // it is downloaded into a folder of the system, or installed
+            "SUSE" => Some(format!("zypper --plus-content debug install {}", quoted(self.spec()))),
+            _ => Some(self.download()?.into_iter().map(quoted).collect::<Vec<_>>().join(" ")),
+        }
+    }
+}
+
 /// Which of a distribution's builds of one package.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Build {
@@ -263,11 +308,24 @@ mod tests {
 
     /// As package managers take them: `NAME=VERSION`.
     fn all(release: &str, version: &str) -> Vec<String> {
-        let word = |p: WantedPackage| match p.build {
-            Build::Version(build) => format!("{}={build}", p.package),
-            Build::Named | Build::Untold => p.package,
-        };
-        wanted_packages(release, version).into_iter().map(word).collect()
+        wanted_packages(release, version).iter().map(WantedPackage::spec).collect()
+    }
+
+    #[test]
+    fn the_command_that_brings_it() {
+        let command = |release: &str, version: &str| wanted_packages(release, version).remove(0).command();
+        let debian = command("6.1.0-56-cloud-amd64", "#1 SMP Debian 6.1.192-2 (2026-11-16)");
+        assert_eq!(
+            debian.as_deref(),
+            Some("apt-get download linux-image-6.1.0-56-cloud-amd64-dbg=6.1.192-2")
+        );
+        assert_eq!(
+            command("6.6.8-200.fc39.x86_64", "").as_deref(),
+            Some("dnf download '--enablerepo=*debug*' kernel-debuginfo-6.6.8-200.fc39.x86_64")
+        );
+        let suse = "zypper --plus-content debug install 'kernel-default-debuginfo-6.6.7-1.*'";
+        assert_eq!(command("6.6.7-1-default", "").as_deref(), Some(suse));
+        assert_eq!(command("6.6.7-arch1-1", ""), None);
     }
 
     #[test]

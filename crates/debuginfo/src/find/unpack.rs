@@ -14,6 +14,7 @@ use super::streams::unpacked;
 use super::tree::module_name;
 use super::{Outcome, Tried, Watch, hex};
 use crate::elf::ObjectFile;
+use crate::find::pack::{Entry, Kind, Pack, is_pack};
 use rustc_hash::FxHashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -103,11 +104,66 @@ impl Packages {
 
     /// Where the file of a build is kept.
     fn place(&self, id: &[u8]) -> PathBuf {
-        self.cache.join("debug").join(hex(id)).join("debuginfo")
+        cache::unpacked_place(&self.cache, id)
+    }
+
+    /// Unpacks what is wanted of a pack: what it holds its index says.
+    fn take_of_pack(&self, path: &Path, wanted: Wanted<'_>, tried: &mut Vec<Tried>) -> Vec<PathBuf> {
+        let mut tell = |outcome| tried.push(Tried { path: path.to_owned(), outcome });
+        let pack = match Pack::open(path) {
+            Ok(pack) => pack,
+            Err(e) => {
+                tell(Outcome::Unreadable(e.to_string()));
+                return Vec::new();
+            }
+        };
+        let is_wanted = |entry: &&Entry| match wanted.any {
+            true => entry.kind == Kind::Vmlinux,
+            false => wanted.ids.contains(&entry.build_id),
+        };
+        let mut taken = Vec::new();
+        for entry in pack.entries().iter().filter(is_wanted) {
+            match pack.unpack(entry, &self.cache, &self.watch) {
+                Ok(place) => taken.push(place),
+                Err(e) => tell(Outcome::Unreadable(e.to_string())),
+            }
+        }
+        if pack.entries().iter().any(|entry| is_wanted(&entry)) {
+            return taken;
+        }
+        tell(match pack.vmlinux().filter(|_| (wanted.name)("vmlinux")) {
+            Some(own) => Outcome::OtherBuild { build_id: hex(&own.build_id) },
+            None => Outcome::NotInPackage,
+        });
+        taken
+    }
+
+    /// The pack that has a file of that build.
+    pub(super) fn pack_with(&self, build_id: &[u8]) -> Option<PathBuf> {
+        let has = |path: &&PathBuf| {
+            let pack = if is_pack(path) { Pack::open(path).ok() } else { None };
+            pack.is_some_and(|pack| pack.entries().iter().any(|entry| entry.build_id == build_id))
+        };
+        self.files.iter().find(has).cloned()
+    }
+
+    /// The files of a module in packs, by its name alone, unpacked.
+    pub(super) fn packed_modules(&self, name: &str) -> Vec<PathBuf> {
+        let name = name.replace('-', "_");
+        let packs = self.files.iter().filter(|path| is_pack(path)).filter_map(|path| Pack::open(path).ok());
+        let of = |pack: Pack| {
+            let own = |entry: &&Entry| entry.kind == Kind::Module && entry.name.replace('-', "_") == name;
+            let unpack = |entry| pack.unpack(entry, &self.cache, &self.watch).ok();
+            pack.entries().iter().filter(own).filter_map(unpack).collect::<Vec<_>>()
+        };
+        packs.flat_map(of).collect()
     }
 
     /// Unpacks what is wanted of a package.
     fn take(&self, package: &Path, wanted: Wanted<'_>, tried: &mut Vec<Tried>) -> Vec<PathBuf> {
+        if is_pack(package) {
+            return self.take_of_pack(package, wanted, tried);
+        }
         let mut tell = |outcome| tried.push(Tried { path: package.to_owned(), outcome });
         let listing = containers::key(package).map(|key| self.cache.join("packages").join(key));
         let listing = match listing {

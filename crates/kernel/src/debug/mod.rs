@@ -1,6 +1,7 @@
 //! Debug files in use: vmlinux, and those of modules, each opened when an address or a type of it is
 //! asked for.
 
+mod needs;
 mod placement;
 pub mod source;
 
@@ -16,6 +17,7 @@ use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes, modinfo, module_o
 use debuginfo::find::{Tried, hex};
 use debuginfo::symtab::Symbol;
 use debuginfo::types::{Scope, SourceId};
+pub use needs::{Need, Of};
 use placement::Elsewhere;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -220,21 +222,23 @@ impl Session {
         if let Some(loaded) = self.module_debug_loaded(m) {
             return Some(loaded);
         }
-        let found = self
-            .named_files(m)
-            .find_map(|path| self.check_module_file(m, path).ok())
-            .or_else(|| {
-                let Some(id) = self.module_build_id(m) else { return self.proven_file(m).ok() };
-                let finder = self.opened().finder.as_ref()?;
-                finder.module_among(&m.name, Some(&id), &|| self.module_build_ids()).found.map(|f| f.file)
-            })
-            .map(|object| DebugFile::of_module(self, m, object));
+        let found = self.module_object(m).map(|object| DebugFile::of_module(self, m, object));
         // a stop while it was unpacked or fetched is no answer to keep
         if found.is_some() || !self.is_disturbed() {
             let unasked = found.is_none() && !self.may_ask();
             self.keep_module_file(m, ModuleFile { file: found.clone(), unasked });
         }
         found
+    }
+
+    /// A module's file: one that was named, else one that is found.
+    fn module_object(&self, m: &Module) -> Option<ObjectFile> {
+        let named = self.named_files(m).find_map(|path| self.check_module_file(m, path).ok());
+        named.or_else(|| {
+            let Some(id) = self.module_build_id(m) else { return self.proven_file(m).ok() };
+            let finder = self.opened().finder.as_ref()?;
+            finder.module_among(&m.name, Some(&id), &|| self.module_build_ids()).found.map(|f| f.file)
+        })
     }
 
     /// True where servers may be asked, and where there are none.
@@ -446,10 +450,17 @@ impl Session {
     /// The build id of a module in the dump: its `.note.gnu.build-id` section stays in memory.
     #[must_use]
     pub fn module_build_id(&self, m: &Module) -> Option<Vec<u8>> {
-        let sections = module::sections(self, m.at).ok()?;
-        let (_, at) = sections.iter().find(|(name, _)| name == ".note.gnu.build-id")?;
-        let raw = self.mem().bytes(*at, 36).ok()?;
-        build_id_of_notes(&raw).map(<[u8]>::to_vec)
+        self.told_build_id(m).ok().flatten()
+    }
+
+    /// The same, with why it is not known; `None` where the module has none.
+    fn told_build_id(&self, m: &Module) -> Result<Option<Vec<u8>>> {
+        let sections = module::sections(self, m.at)?;
+        let Some((_, at)) = sections.iter().find(|(name, _)| name == ".note.gnu.build-id") else {
+            return Ok(None);
+        };
+        let raw = self.mem().bytes(*at, 36)?;
+        Ok(build_id_of_notes(&raw).map(<[u8]>::to_vec))
     }
 
     /// The debug file whose code an address is in.

@@ -6,7 +6,10 @@ use crate::opening::machine;
 use crate::opening::options::OpenOptions;
 use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{ContainerError, Shortened, Wanted, is_package, is_packed_file, unpack};
+use debuginfo::find::{
+    ContainerError, Shortened, Wanted, Watch, cache_dir, is_package, is_packed_file, unpack,
+};
+use debuginfo::pack::{Pack, PackError, is_pack};
 use dump::{Dump, DumpError, Likely, Probe, Words, begins_like_an_input, looks_like_dump};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -86,6 +89,9 @@ impl Image {
         let files = sort_files(&given).map_err(|e| as_given(&given, e))?;
         if files.dumps.is_empty() {
             return Err(KernelError::Open(match (&files.vmlinux, files.packages.first()) {
+                (_, Some(p)) if is_pack(p) => {
+                    format!("{}: this is a pack of debug files; name a dump as well", p.display())
+                }
                 (Some(v), _) => format!("{}: this is a kernel image; name a dump as well", v.display()),
                 (None, Some(p)) => format!("{}: this is a package; name a dump as well", p.display()),
                 (None, None) if files.system_map.is_some() => {
@@ -375,6 +381,11 @@ fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
             continue;
         }
         let Some(path) = inner.into_iter().next() else { continue };
+        if is_pack(&path) {
+            files.extend(kernel_of(&path, &options.watch)?);
+            files.push(Given::plain(path));
+            continue;
+        }
         if is_package(&path) || !is_packed_file(&path) {
             files.push(Given::plain(path));
             continue;
@@ -397,6 +408,19 @@ fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
         }));
     }
     Ok(files)
+}
+
+/// The kernel's file of a pack: with it the pack is known to be of the dump's build or not, as a vmlinux is.
+fn kernel_of(path: &Path, watch: &Watch) -> Result<Option<Given>> {
+    let failed = |e: PackError| match e {
+        PackError::Cancelled => KernelError::Stopped("unpacking"),
+        e => KernelError::Open(e.to_string()),
+    };
+    let pack = Pack::open(path).map_err(failed)?;
+    let Some(entry) = pack.vmlinux() else { return Ok(None) };
+    let place = pack.unpack(entry, &cache_dir(), watch).map_err(failed)?;
+    let within = Some((path.to_owned(), entry.name.clone()));
+    Ok(Some(Given { path: place, within, shortened: None, around: None }))
 }
 
 /// How many dumps a message names.

@@ -11,6 +11,7 @@ use base::{VirtAddr, VirtRead};
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::{Debuginfod, Finder, Outcome, Tried, Watch, hex};
 use debuginfo::kallsyms::{self, Addresses};
+use debuginfo::pack::is_pack;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -154,6 +155,9 @@ fn finder(opened: &Opened, options: &OpenOptions, release: &str) -> Finder {
 
 /// A package of source text, by its name: linux-source, kernel-source, debugsource, kernel-debuginfo-common.
 fn holds_source(package: &Path) -> bool {
+    if is_pack(package) {
+        return false;
+    }
     let name = package.file_name().unwrap_or_default().to_string_lossy();
     name.contains("source") || name.contains("debuginfo-common") || name.ends_with(".src.rpm")
 }

@@ -1,5 +1,6 @@
 //! The machine and its kernel: what it is, what it logged, what killed it.
 
+pub(crate) mod debuginfo;
 pub(crate) mod info;
 pub(crate) mod irq;
 pub(crate) mod log;

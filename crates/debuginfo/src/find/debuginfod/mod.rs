@@ -15,6 +15,7 @@ mod unreachable;
 
 use super::{Watch, cache, hex};
 use crate::elf::ObjectFile;
+use crate::find::pack::Pack;
 use names::{escaped, header, percent, urls};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -32,6 +33,8 @@ const TICK: Duration = Duration::from_millis(50);
 const MISS: u64 = 600;
 /// How long a name and a connection may take.
 const REACH: Duration = Duration::from_secs(10);
+/// The largest file that is taken of a server that was named for one question.
+const MAX_MIRRORED: u64 = 8 << 30;
 /// Redirections that are followed.
 const MAX_REDIRECTS: u32 = 10;
 
@@ -44,6 +47,27 @@ pub enum Artifact {
     Executable,
     /// A source file, by its absolute path in the debug information.
     Source(String),
+    /// The file with the debug information, where a mirror of `/usr/lib/debug` has it: `.build-id/ab/cdef.debug`.
+    OfTree,
+    /// A pack of the kernel of that build: `BUILD-ID.clpack`.
+    Pack,
+}
+
+impl Artifact {
+    /// Where servers have it.
+    fn on_server(&self, build_id: &[u8]) -> String {
+        let id = hex(build_id);
+        match self {
+            Self::DebugInfo => format!("buildid/{id}/debuginfo"),
+            Self::Executable => format!("buildid/{id}/executable"),
+            Self::Source(path) => format!("buildid/{id}/source{}", percent(path)),
+            Self::OfTree => {
+                let (first, rest) = id.split_at_checked(2).unwrap_or(("", ""));
+                format!(".build-id/{first}/{rest}.debug")
+            }
+            Self::Pack => format!("{id}.{}", crate::find::pack::EXTENSION),
+        }
+    }
 }
 
 /// Why there is no file.
@@ -102,6 +126,8 @@ pub struct Debuginfod {
     pub retries: u32,
     /// Lines to send with each request (`DEBUGINFOD_HEADERS_FILE`).
     pub headers: Vec<(String, String)>,
+    /// Named for one question: what it lacks now it may have when it is asked again.
+    is_mirror: bool,
     /// What was seen of the servers.
     seen: Arc<Seen>,
 }
@@ -137,17 +163,21 @@ impl Debuginfod {
     /// As the environment says; `None` where `DEBUGINFOD_URLS` is empty.
     #[must_use]
     pub fn from_env() -> Option<Self> {
+        let urls = urls(&std::env::var("DEBUGINFOD_URLS").ok().filter(|v| !v.is_empty())?);
+        Some(Self::limits(Self::new(urls, cache_dirs().into_iter().next()?)?))
+    }
+
+    /// With the limits of the environment.
+    fn limits(mut out: Self) -> Self {
         let text = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let number = |name: &str| text(name).and_then(|v| v.parse::<u64>().ok());
-        let urls = urls(&text("DEBUGINFOD_URLS")?);
-        let mut out = Self::new(urls, cache_dirs().into_iter().next()?)?;
         out.timeout = Duration::from_secs(number("DEBUGINFOD_TIMEOUT").unwrap_or(90));
         out.max_time = number("DEBUGINFOD_MAXTIME").filter(|n| *n != 0).map(Duration::from_secs);
         out.max_size = number("DEBUGINFOD_MAXSIZE").filter(|n| *n != 0);
         out.retries = number("DEBUGINFOD_RETRY_LIMIT").and_then(|n| u32::try_from(n).ok()).unwrap_or(2);
         let lines = text("DEBUGINFOD_HEADERS_FILE").and_then(|path| fs::read_to_string(path).ok());
         out.headers = lines.iter().flat_map(|t| t.lines()).filter_map(header).collect();
-        Some(out)
+        out
     }
 
     /// These servers, with the usual limits; `None` where there is none.
@@ -161,8 +191,19 @@ impl Debuginfod {
             max_size: None,
             retries: 2,
             headers: Vec::new(),
+            is_mirror: false,
             seen: Arc::default(),
         })
+    }
+
+    /// One server that the user names for one question: a debuginfod, or files of a folder by HTTP. What it has goes into the
+    /// cache of what was unpacked; its limits are those of the environment.
+    pub(super) fn mirror(url: &str, cache: &Path) -> Option<Self> {
+        let usual = Self::new(vec![url.trim_end_matches('/').to_owned()], cache.join("debug"))?;
+        let limits = Self::limits(usual);
+        // no limit is one that a server's word is not enough to fill a disk by
+        let max_size = limits.max_size.or(Some(MAX_MIRRORED));
+        Some(Self { is_mirror: true, max_size, ..limits })
     }
 
     /// Whether servers may be asked from now on; what the cache has is there in any case.
@@ -205,6 +246,8 @@ impl Debuginfod {
             Artifact::DebugInfo => "debuginfo".to_owned(),
             Artifact::Executable => "executable".to_owned(),
             Artifact::Source(path) => format!("source-{}", escaped(path)),
+            Artifact::OfTree => "debuginfo".to_owned(),
+            Artifact::Pack => "pack".to_owned(),
         };
         self.cache.join(hex(build_id)).join(name)
     }
@@ -234,18 +277,13 @@ impl Debuginfod {
         }
         let io = |e: &io::Error| FetchError::Cache { path: place.clone(), why: e.to_string() };
         fs::create_dir_all(place.parent().unwrap_or(Path::new(""))).map_err(|e| io(&e))?;
-        let tail = match what {
-            Artifact::DebugInfo => "debuginfo".to_owned(),
-            Artifact::Executable => "executable".to_owned(),
-            Artifact::Source(path) => format!("source{}", percent(path)),
-        };
         let mut failed = None;
         for (n, server) in self.urls.iter().enumerate() {
             if let Some(why) = self.is_down(server) {
                 failed.get_or_insert_with(|| FetchError::Failed { url: server.clone(), why });
                 continue;
             }
-            let url = format!("{server}/buildid/{}/{tail}", hex(build_id));
+            let url = format!("{server}/{}", what.on_server(build_id));
             // those behind it shall have their time too
             let share = self.urls.len().saturating_sub(n);
             let Some(wait) = self.time_left(share) else {
@@ -277,7 +315,9 @@ impl Debuginfod {
                 Err(e)
             }
             None => {
-                let _ = File::create(&place); // only a note for the next ten minutes
+                if !self.is_mirror {
+                    let _ = File::create(&place); // only a note for the next ten minutes
+                }
                 Err(FetchError::NotThere)
             }
         }
@@ -380,7 +420,9 @@ impl Debuginfod {
                     let _ = fs::remove_file(&half); // there may be none
                     if dead {
                         self.seen.down.lock().unwrap_or_else(PoisonError::into_inner).push(server.to_owned());
-                        unreachable::note(&self.cache, server, began.elapsed());
+                        if !self.is_mirror {
+                            unreachable::note(&self.cache, server, began.elapsed());
+                        }
                     }
                     if !again {
                         return Err(e);
@@ -560,8 +602,10 @@ fn agent(timeout: Duration, max_time: Option<Duration>) -> ureq::Agent {
 /// Whether what came is what was asked for.
 fn check(url: &str, file: &Path, build_id: &[u8], what: &Artifact) -> Result<(), Broken> {
     let wrong = |why: String| Broken::Final(FetchError::Failed { url: url.to_owned(), why });
-    if matches!(what, Artifact::Source(_)) {
-        return Ok(());
+    match what {
+        Artifact::Source(_) => return Ok(()),
+        Artifact::Pack => return check_pack(file, build_id).map_err(wrong),
+        Artifact::DebugInfo | Artifact::Executable | Artifact::OfTree => {}
     }
     let object = ObjectFile::open(file).map_err(|e| wrong(format!("what it sent is no debug file: {e}")))?;
     match object.build_id() {
@@ -569,6 +613,21 @@ fn check(url: &str, file: &Path, build_id: &[u8], what: &Artifact) -> Result<(),
         id => {
             let id = id.map_or_else(|| "none".to_owned(), hex);
             Err(wrong(format!("what it sent has build id {id}, not {}", hex(build_id))))
+        }
+    }
+}
+
+/// Why a pack that came is not the one that was asked for.
+fn check_pack(file: &Path, build_id: &[u8]) -> Result<(), String> {
+    let pack = Pack::open(file).map_err(|e| {
+        let file = format!("{}: ", file.display());
+        format!("what it sent is no pack: {}", e.to_string().replace(&file, ""))
+    })?;
+    match pack.vmlinux() {
+        Some(own) if own.build_id == build_id => Ok(()),
+        own => {
+            let id = own.map_or_else(|| "none".to_owned(), |own| hex(&own.build_id));
+            Err(format!("the pack that it sent is of build id {id}, not {}", hex(build_id)))
         }
     }
 }
