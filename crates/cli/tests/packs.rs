@@ -109,7 +109,7 @@ fn what_is_needed_is_told_with_the_package_that_has_it() {
     ] {
         check(home.path(), args, 2, why);
     }
-    check(home.path(), &["debuginfo", "find"], 2, "needs an open dump");
+    check(home.path(), &["debuginfo"], 2, "needs an open dump");
 }
 
 #[test]
@@ -190,6 +190,8 @@ fn bad_packs_are_refused() {
     pack::write(&foreign, "6.1", &files, &Watch::default()).unwrap();
     bad("of another build", &std::fs::read(&foreign).unwrap(), other);
     bad("of another build", &std::fs::read(&foreign).unwrap(), &id);
+    std::fs::remove_file(home.join("own.clpack")).unwrap();
+    std::fs::remove_file(home.join("bad.clpack")).unwrap();
     std::fs::copy(SAMPLE, home.join("vmcore")).unwrap();
     let text = check(home, &["info", "vmcore"], 0, "VMLINUX: not there");
     assert!(text.contains(&format!("foreign.clpack  is of another build ({other})")), "{text}");
