@@ -36,8 +36,8 @@ impl Drop for Folder {
     }
 }
 
-fn folder() -> Folder {
-    let path = std::env::temp_dir().join(format!("crashlens-packs-{}", std::process::id()));
+fn folder(name: &str) -> Folder {
+    let path = std::env::temp_dir().join(format!("crashlens-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     Folder(path)
 }
@@ -105,7 +105,7 @@ impl Packs {
 
 #[test]
 fn a_pack_answers_as_its_files_do() {
-    let folder = folder();
+    let folder = folder("packs");
     let (mut packs, mut compared) = (Packs::default(), 0);
     let mut sizes: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
     for case in corpus().unwrap() {
@@ -139,7 +139,7 @@ fn a_pack_answers_as_its_files_do() {
 /// The pack of one kernel is refused for the dump of another, with both build ids.
 #[test]
 fn a_pack_of_another_kernel_is_refused() {
-    let folder = folder();
+    let folder = folder("foreign-pack");
     let mut cases: Vec<Case> = Vec::new();
     for case in corpus().unwrap() {
         let series = |case: &Case| case.name.split('/').next().unwrap_or_default().to_owned();

@@ -80,6 +80,10 @@ fn a_folder_s_wrong_files_are_told_with_their_ids() {
     let why = got[0].clone().unwrap_err();
     assert!(why.contains("the pack is of build id 77, not abcdef"), "{why}");
     assert!(why.contains("vmlinux: is of another build (99)"), "{why}");
+    // the module in that pack is of the build that is wanted, whatever else is in it
+    assert_eq!(got[1], Ok(kept(&cache, "1234")));
+    let nothing = dir();
+    let got = bring(nothing.path().to_str().unwrap(), &dir());
     assert!(got[1].clone().unwrap_err().contains("does not have it"));
     assert!(Mirror::of("/nosuch/folder").unwrap_err().contains("no such folder"));
 }
