@@ -133,7 +133,7 @@ impl ObjectFile {
     /// When the section leaves the file or does not unpack.
     pub fn section_at(&self, index: usize) -> Result<Option<&[u8]>, ElfError> {
         let Some(section) = self.sections.get(index) else { return Ok(None) };
-        if section.is_nobits() || section.kind == 0 {
+        if section.is_empty() {
             return Ok(None);
         }
         let raw = self.raw(section)?;
@@ -183,7 +183,7 @@ impl ObjectFile {
     #[must_use]
     pub fn bytes_at(&self, addr: u64) -> Option<&[u8]> {
         let holds = |s: &&Section| {
-            s.is_alloc() && !s.is_nobits() && s.addr <= addr && addr - s.addr < s.size && s.addr != 0
+            s.is_alloc() && !s.is_empty() && s.addr <= addr && addr - s.addr < s.size && s.addr != 0
         };
         let section = self.sections.iter().find(holds)?;
         self.raw(section).ok()?.get(usize::try_from(addr - section.addr).ok()?..)

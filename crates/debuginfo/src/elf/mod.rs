@@ -18,6 +18,7 @@ pub use error::ElfError;
 pub use file::{ObjectFile, ObjectKind, build_id_of_notes};
 pub use module::{modinfo, module_own_name};
 pub use reloc::{Placement, SkippedRelocation};
+pub(crate) use section::SHT_LEFT_OUT;
 pub use section::Section;
 pub use symbols::{Binding, ElfSymbol, SymbolKind, SymbolSection, Symbols};
 pub use unpack::{MAX_UNPACKED, unpack_bytes};

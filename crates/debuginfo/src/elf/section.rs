@@ -7,6 +7,9 @@ pub(super) const SHT_SYMTAB: u32 = 2;
 pub(super) const SHT_RELA: u32 = 4;
 pub(super) const SHT_NOTE: u32 = 7;
 pub(super) const SHT_NOBITS: u32 = 8;
+/// Of packs ([`crate::find::pack`]): the file that was packed has bytes for it, and the pack has not. Of the range that systems
+/// use as they like.
+pub(crate) const SHT_LEFT_OUT: u32 = 0x6c65_6674;
 /// `sh_flags` bits that are read here.
 const SHF_WRITE: u64 = 1;
 const SHF_ALLOC: u64 = 2;
@@ -72,6 +75,10 @@ impl Section {
     #[must_use]
     pub const fn is_nobits(&self) -> bool {
         self.kind == SHT_NOBITS
+    }
+    /// True where the file holds no bytes for it, whatever it is in memory.
+    pub(super) const fn is_empty(&self) -> bool {
+        matches!(self.kind, 0 | SHT_NOBITS | SHT_LEFT_OUT)
     }
     /// True where the file holds it packed.
     #[must_use]

@@ -1,10 +1,11 @@
 //! An ELF file without what crashlens does not read of it: code, data, relocations that are applied already.
 //!
 //! All section headers stay, by their indices, since symbols and relocations name them; a section that is left out has
-//! no bytes in the file (`SHT_NOBITS`), as in distributions' debug files. Sections that were packed are unpacked: the pack
+//! no bytes in the file, and a type of its own where it had some in memory: by `SHT_NOBITS`, as in distributions' debug files, data
+//! would be taken for `.bss`. Sections that were packed are unpacked: the pack
 //! packs all of it.
 
-use crate::elf::{ElfError, ObjectFile, ObjectKind, Section};
+use crate::elf::{ElfError, ObjectFile, ObjectKind, SHT_LEFT_OUT, Section};
 use base::Bytes;
 
 /// `SHT_NOBITS`
@@ -56,6 +57,10 @@ pub fn slim(file: &ObjectFile) -> Result<Vec<u8>, ElfError> {
                 Some(bytes) => {
                     put(&mut entry, 32, &(bytes.len() as u64).to_le_bytes());
                     out.extend_from_slice(bytes);
+                }
+                // whether a symbol is of data that is zeros at first stays known
+                None if kind != NOBITS && section.is_alloc() => {
+                    put(&mut entry, 4, &SHT_LEFT_OUT.to_le_bytes())
                 }
                 None => put(&mut entry, 4, &NOBITS.to_le_bytes()),
             }
