@@ -1,6 +1,6 @@
 //! Verdicts of consoles' logs alone, without the dumps: held against those of the dumps of the same deaths.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "a test says how many are alike, and what it left out")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a test says how many are alike, and what it left out")]
 
 use crashlens_truth::zoo::zoo;
 use crashlens_truth::{corpus, program};

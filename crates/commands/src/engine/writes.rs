@@ -109,6 +109,7 @@ mod tests {
             ("trace dump -t here", "here"),
             ("gcore -o core 1", "core"),
             ("gcore 1", "."),
+            ("debuginfo pack -o p", "p"),
             ("set error file", "file"),
             ("repeat --count 2 rd -r file 0 8", "file"),
             ("foreach user files --save ff00 out", "out"),
@@ -127,9 +128,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_known_may_be_anything() {
-        for line in
-            ["log | grep x", "log > file", "!ls", "< file", "rd < file", "alias x rd -r f", "define x", "<"]
-        {
+        for line in [
+            "debuginfo fetch",
+            "log | grep x",
+            "log > file",
+            "!ls",
+            "< file",
+            "rd < file",
+            "alias x rd -r f",
+            "define x",
+            "<",
+        ] {
             assert_eq!(of(line), Writes::Anything, "{line}");
         }
     }

@@ -337,9 +337,8 @@ fn trace(line: &str, at: &mut State, out: &mut Oops) {
         }
         "</TASK>" => end_of_trace(at, out),
         _ if text.starts_with("Code: ") && !out.calls.is_empty() => {
-            if !std::mem::take(&mut at.within) {
-                end_of_trace(at, out);
-            }
+            let is_within = std::mem::take(&mut at.within);
+            (!is_within).then(|| end_of_trace(at, out));
         }
         entry if at.trace => {
             let is_guess = entry.starts_with('?') || entry.contains("] ? ") || entry.contains("> ? ");

@@ -9,7 +9,7 @@ mod find;
 mod pack;
 
 use crate::show::tasks::unknown;
-use crate::{CommandError, Cx, Example, Run};
+use crate::{CommandError, Cx, Example, Run, Writes};
 use debuginfo::find::hex;
 use kernel::debug::Need;
 use kernel::{Fetch, Session};
@@ -69,6 +69,14 @@ impl Run for DebugInfo {
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
         Fetch::Never
+    }
+    fn writes(&self, args: &DebugInfoArgs) -> Writes {
+        match args.action {
+            Action::Find => Writes::NOTHING,
+            // it asks servers, and starts the package manager
+            Action::Fetch => Writes::Anything,
+            Action::Pack => Writes::file(args.output.as_deref().unwrap_or(".")),
+        }
     }
     fn examples(&self) -> &'static [Example] {
         const {

@@ -1,6 +1,6 @@
 //! What `verdict` shows of a log in place of `bt`: the call trace and the registers.
 
-use super::{lead, place, source};
+use super::{lead, place};
 use ::verdict::Verdict;
 use ::verdict::model::TraceRow;
 use report::{Cell, Record, Report, Role};
@@ -18,7 +18,7 @@ pub(super) fn shown(v: &Verdict, out: &mut Report) {
         };
         let guess = if row.is_guess { "? " } else { "" };
         let mut line = lead(n, "TRACE").text(guess).field("text", name);
-        if let Some(at) = source(&row.place) {
+        if let Some(at) = row.place.source() {
             line = line.text("   ").cell(at).role(Role::Path);
         }
         let mut r = Record::of(line);
