@@ -329,6 +329,11 @@ fn trace(line: &str, at: &mut State, out: &mut Oops) {
         out.from_user |= at.user && at.trace;
         return;
     }
+    // behind a place within the trace its code and registers follow, and then the rest of the trace
+    if text.starts_with("Code: ") && !out.calls.is_empty() && !std::mem::take(&mut at.within) {
+        end_of_trace(at, out);
+        return;
+    }
     match text {
         "Call Trace:" | "Call trace:" => {
             // of another task or CPU
@@ -336,14 +341,14 @@ fn trace(line: &str, at: &mut State, out: &mut Oops) {
             at.trace = !at.traced;
         }
         "</TASK>" => end_of_trace(at, out),
-        _ if text.starts_with("Code: ") && !out.calls.is_empty() => {
-            let is_within = std::mem::take(&mut at.within);
-            (!is_within).then(|| end_of_trace(at, out));
-        }
         entry if at.trace => {
             let is_guess = entry.starts_with('?') || entry.contains("] ? ") || entry.contains("> ? ");
-            let is_place = is_place(entry);
-            let said = entry.split_once("RIP: ").map_or(entry, |(_, said)| said);
+            let place = arch::oops_forms().find_map(|form| form.place(entry));
+            let is_place = place.is_some();
+            let said = match place {
+                Some(OopsPlace::Kernel(said)) => said,
+                _ => entry,
+            };
             let Some((named, size)) = sized(said) else {
                 return;
             };
