@@ -8,6 +8,7 @@
 
 use super::cache::{cache_dir, unpacked_place, write_unpacked};
 use super::debuginfod::{Artifact, Debuginfod, FetchError};
+use super::unpack::Packages;
 use super::{Finder, Search, Watch, hex, take_first};
 use crate::find::pack::{EXTENSION, Pack};
 use std::io::Write as _;
@@ -167,7 +168,8 @@ fn in_folder(dir: &Path, file: &WantedFile, cache: &Path) -> Result<PathBuf, Str
         format!(".build-id/{first}/{rest}.debug"),
     ];
     let by_id = take_first(by_id.iter().map(|place| dir.join(place)).collect(), Some(&file.build_id));
-    let finder = || Finder::named("").with_dir(dir);
+    let packages = || Packages::new(cache.to_owned());
+    let finder = || Finder { packages: packages(), ..Finder::named("") }.with_dir(dir);
     let is_whole = |search: &Search| search.found.as_ref().is_some_and(|found| found.has_dwarf);
     let search = match (&file.module, is_whole(&by_id)) {
         (_, true) => by_id,
