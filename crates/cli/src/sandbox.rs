@@ -119,7 +119,7 @@ fn beside(folder: &Path, out: &mut Readable) {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let is_one = |name: &str| {
         let starts = ["vmlinux", "System.map"].iter().any(|start| name.starts_with(start));
-        starts || [".ko", ".debug", ".deb", ".ddeb", ".rpm"].iter().any(|part| name.contains(part))
+        starts || [".ko", ".debug", ".deb", ".ddeb", ".rpm", ".clpack"].iter().any(|part| name.contains(part))
     };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     out.whole.extend(entries.filter(|e| e.file_name().to_str().is_some_and(is_one)).map(|e| e.path()));

@@ -197,7 +197,12 @@ fn bad_packs_are_refused() {
     assert!(text.contains(&format!("foreign.clpack  is of another build ({other})")), "{text}");
     // a pack is of the dump's own kernel: none is made by force
     std::fs::write(home.join("other"), debug_file(other)).unwrap();
-    check(home, &["debuginfo", "pack", SAMPLE, "./other", "-f", "-o", "o.clpack"], 1, "is not the dump's");
+    check(
+        home,
+        &["debuginfo", "pack", SAMPLE, "./other", "--force", "-o", "o.clpack"],
+        1,
+        "is not the dump's",
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! With a pack the program answers as with vmlinux and the modules' files, on every case of the corpus that has them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test says what it compared")]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
