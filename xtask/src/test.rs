@@ -60,7 +60,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         steps.push(("zoo", Box::new(|| corpus::quick(Part::Zoo))));
         steps.push(("arm64", Box::new(|| corpus::quick(Part::Arm64))));
         steps.push(("truth tests on arm64", Box::new(|| truth(&["arm64"], REQUIRED))));
-        steps.push(("truth tests on the zoo", Box::new(|| truth(&["zoo", "objects", "limits"], REQUIRED))));
+        steps.push((
+            "truth tests on the zoo",
+            Box::new(|| truth(&["zoo", "objects", "limits", "logs", "packs"], REQUIRED)),
+        ));
     }
     if args.handed_out {
         steps.push(("packages", Box::new(dist::tested)));

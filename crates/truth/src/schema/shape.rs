@@ -36,6 +36,9 @@ impl Shape {
             Value::Object(object) if is_absent(object) => self.absent = true,
             Value::Object(object) => {
                 self.add("object");
+                if is_symbol(object) {
+                    self.add("string");
+                }
                 for (key, value) in object.iter().filter(|(key, _)| *key != NOTES) {
                     let member = self.members.entry(key.clone()).or_default();
                     if VALUES.contains(&key.as_str()) {
@@ -75,9 +78,16 @@ impl Shape {
         table.values().for_each(|value| shape.learn(value));
     }
 
-    /// A value of one piece may be missing in any dump, whether or not one was seen that lacks it.
+    /// A value of one piece may be missing, or be nothing, in any dump, whether or not one was seen that is so.
     fn add(&mut self, kind: &str) {
-        self.absent |= kind != "object" && kind != "array";
+        if kind != "object" && kind != "array" {
+            self.absent = true;
+            self.add_one("null");
+        }
+        self.add_one(kind);
+    }
+
+    fn add_one(&mut self, kind: &str) {
         if !self.types.iter().any(|known| known == kind) {
             self.types.push(kind.to_owned());
             self.types.sort();
@@ -154,6 +164,12 @@ impl Shape {
     }
 }
 
+/// `{"name": …, "offset": …}`: where no symbol covers an address, the address stands there.
+fn is_symbol(object: &Map<String, Value>) -> bool {
+    ["name", "offset"].iter().all(|key| object.contains_key(*key))
+        && object.keys().all(|key| ["name", "offset", "size", "module"].contains(&key.as_str()))
+}
+
 /// `{"absent": …}`, perhaps with `at_least`.
 fn is_absent(object: &Map<String, Value>) -> bool {
     object.get("absent").is_some_and(Value::is_string)
@@ -175,7 +191,7 @@ mod tests {
             assert_eq!(Shape::of_schema(&shape.schema()), shape, "{}", shape.schema());
         }
         let schema = shape.schema();
-        let n = json!({"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/absent"}]});
+        let n = json!({"anyOf": [{"type": ["integer", "null"]}, {"$ref": "#/$defs/absent"}]});
         assert_eq!(schema.pointer("/properties/n"), Some(&n));
         assert_eq!(schema.pointer("/properties/counts/additionalProperties"), Some(&n));
         assert_eq!(

@@ -385,7 +385,7 @@ pub(crate) const WAYS: &[Way] = &[
     way("index-global", &["page-fault", "user-address"]),
     way("index-loop", FAULT),
     way("check-slot", BUG),
-    way("error-returned", FAULT),
+    way("error-returned", NULL),
     // Another task survived an oops before, which is no part of the death.
     way("survived-bug", BUG).asked("bug-compare").marked("bug-compare").append("before=null-write"),
     soft("survived-soft")
