@@ -245,18 +245,18 @@ impl Asked<'_> {
         let line = Line::of("  WORKER: ").field("worker", Cell::Addr(worker.at.0)).zeros(16).text("  ");
         let mut line = match &worker.task {
             Ok(at) if at.is_null() => line.text("in softirqs"),
-            Ok(at) => match s.tasks().at(*at) {
-                Some(task) => line
-                    .text("PID: ")
-                    .field("pid", task.pid)
+            Ok(at) => {
+                let task = s.tasks().at(*at);
+                let cell = |value: Option<Cell>| value.unwrap_or_else(task_lost);
+                line.text("PID: ")
+                    .field("pid", cell(task.map(|task| task.pid.into())))
                     .left(7)
                     .text(" ")
-                    .field("state", tasks::state(s, task))
+                    .field("state", cell(task.map(|task| tasks::state(s, task))))
                     .text("  COMMAND: \"")
-                    .field("command", task.comm.clone())
-                    .text("\""),
-                None => line.text("TASK: ").field("task", *at),
-            },
+                    .field("command", cell(task.map(|task| task.comm.clone().into())))
+                    .text("\"")
+            }
             Err(e) => line.text("TASK: ").field("task", unknown("?", e)),
         };
         let is_rescuer = worker.rescues.as_ref().is_ok_and(|at| !at.is_null());
@@ -278,6 +278,11 @@ impl Asked<'_> {
             Err(e) => Record::of(line.text("  runs ").field("work", unknown("?", e))),
         };
         row.hidden("id", number(&worker.id));
+        if let Ok(at) = &worker.task
+            && !at.is_null()
+        {
+            row.hidden("task", *at);
+        }
         let works = worker.scheduled.iter().map(|work| Record::of(self.work(Line::of("    then "), work)));
         row.list("scheduled", works.collect());
         row
@@ -405,6 +410,11 @@ fn of_pool(queues: &Queues, pool: VirtAddr) -> impl Iterator<Item = &Work> {
     shares
         .filter(move |share| share.pool.as_ref().is_ok_and(|own| *own == pool))
         .flat_map(|share| &share.inactive)
+}
+
+/// In the place of what a worker's task would tell.
+fn task_lost() -> Cell {
+    Cell::absent("?", "the worker's task is not among those that are known").lost_if(true)
 }
 
 fn number<T: Copy + Into<Cell>>(number: &Result<T, KernelError>) -> Cell {
