@@ -4,8 +4,7 @@
 
 mod files;
 
-use files::{debug_file, package};
-use std::io::{Read, Write};
+use files::{debug_file, package, served};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -46,25 +45,11 @@ fn build_id(home: &Path) -> String {
 
 /// A server that sends one file for every request, and counts them.
 fn server(body: Vec<u8>) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut request = Vec::new();
-            let mut byte = [0];
-            while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
-                request.push(byte[0]);
-            }
-            notes
-                .lock()
-                .unwrap()
-                .push(String::from_utf8_lossy(&request).lines().next().unwrap_or("").to_owned());
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
-        }
+    let url = served(move |request| {
+        notes.lock().unwrap().push(request.to_owned());
+        Some(body.clone())
     });
     (url, asked)
 }

@@ -7,8 +7,7 @@ mod files;
 use debuginfo::elf::ObjectFile;
 use debuginfo::find::Watch;
 use debuginfo::pack::{self, Kind};
-use files::{debug_file, package};
-use std::io::{Read, Write};
+use files::{debug_file, package, served};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -61,27 +60,10 @@ fn vmlinux(home: &Path, args: &[&str]) -> String {
 
 /// Answers each request with the file of that path below a folder, else 404.
 fn server(folder: PathBuf) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut request = Vec::new();
-            let mut byte = [0];
-            while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
-                request.push(byte[0]);
-            }
-            let request = String::from_utf8_lossy(&request).into_owned();
-            let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
-            let (status, body) = match std::fs::read(folder.join(path)) {
-                Ok(body) => ("200 OK", body),
-                Err(_) => ("404 Not Found", Vec::new()),
-            };
-            let head =
-                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
-        }
-    });
-    url
+    served(move |request| {
+        let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
+        std::fs::read(folder.join(path)).ok()
+    })
 }
 
 #[test]

@@ -20,11 +20,14 @@ pub fn folder(book: &Book, into: &Path) -> io::Result<()> {
         list.push_str(&format!("{name}  {}  ({})\n", part.spec.title, part.words.join(" ")));
     }
     list.push_str("\nWhat is missing:\n");
+    // of what cannot be opened, or only in part, opening says why
+    let warnings: &[String] = if book.is_cut { &book.warnings } else { &[] };
+    warnings.iter().for_each(|why| list.push_str(&format!("  {why}\n")));
     let missing = book.missing();
     for (spec, why) in &missing {
         why.iter().for_each(|why| list.push_str(&format!("  {}: {why}\n", spec.title)));
     }
-    if missing.is_empty() {
+    if missing.is_empty() && warnings.is_empty() {
         list.push_str("  nothing\n");
     }
     if let Some(redacted) = &book.redacted {

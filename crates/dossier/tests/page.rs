@@ -151,6 +151,14 @@ fn hostile_names_are_text() {
 }
 
 #[test]
+fn the_folder_of_what_is_no_dump_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    folder(&Book::unreadable("empty", "the file is empty", &[]), dir.path()).unwrap();
+    let list = std::fs::read_to_string(dir.path().join("README.txt")).unwrap();
+    assert!(list.contains("What is missing:\n  the file is empty\n") && !list.contains("nothing"), "{list}");
+}
+
+#[test]
 fn the_folder_has_text_and_json_of_each_part() {
     let dir = tempfile::tempdir().unwrap();
     folder(&book(&sample(), &[]), dir.path()).unwrap();

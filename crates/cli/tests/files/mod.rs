@@ -1,7 +1,32 @@
-//! Debug files and packages, made here.
+//! Debug files and packages, made here, and a server that sends some.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
+
+/// Where a server of HTTP listens that answers the first line of each request: with a file, or 404.
+pub(crate) fn served(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                request.push(byte[0]);
+            }
+            let (status, body) = match answer(String::from_utf8_lossy(&request).lines().next().unwrap_or(""))
+            {
+                Some(body) => ("200 OK", body),
+                None => ("404 Not Found", Vec::new()),
+            };
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    url
+}
 
 /// An ELF file with a build id and a section for debug information.
 pub(crate) fn debug_file(id: &str) -> Vec<u8> {

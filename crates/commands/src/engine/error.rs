@@ -246,6 +246,11 @@ impl CommandError {
         }
         self
     }
+    /// Its lines one by one as notes beside an answer, and whether the dump lost what was asked for.
+    pub(crate) fn tell(self, name: &str, mut note: impl FnMut(bool, String)) {
+        let is_loss = self.is_loss();
+        self.named(name).lines().into_iter().for_each(|line| note(is_loss, line));
+    }
     /// The message line by line. A line end within a line is not crashlens's: it came with a name or a text, and is
     /// shown as such.
     #[must_use]

@@ -41,6 +41,9 @@ fn state_unknown(s: &Session, t: &Task) -> String {
     }
 }
 
+/// Why it is not known for how long a task has not run.
+pub(crate) const NOT_NOTED: &str = "the kernel did not note when it ran last";
+
 /// A value of a task, or `?` and why there is none.
 pub(crate) fn known<T: Into<Cell>>(value: Option<T>, why: &str) -> Cell {
     value.map_or_else(|| Cell::Absent { short: "?".into(), reason: why.to_owned(), lost: false }, Into::into)

@@ -144,13 +144,13 @@ impl Links {
     }
 }
 
-/// An address as the kernel and crashlens write it in text: 12 digits or more.
+/// An address as the kernel and crashlens write it in text: 16 digits, or behind `0x`. Twelve digits alone can be a commit's.
 fn address_word(word: &str) -> Option<u64> {
     let digits = word.strip_prefix("0x").unwrap_or(word);
     let is_hex = (9..=16).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_hexdigit());
     let is_plain = word.len() == digits.len();
     // a number in decimal is none
-    let is_number = is_plain && (digits.len() < 12 || digits.chars().all(|c| c.is_ascii_digit()));
+    let is_number = is_plain && (digits.len() < 16 || digits.chars().all(|c| c.is_ascii_digit()));
     let at = u64::from_str_radix(digits, 16).ok().filter(|_| is_hex && !is_number)?;
     (at >= LEAST).then_some(at)
 }
@@ -209,7 +209,7 @@ mod tests {
             shown(&mut links, "do_it+0x3/0x4"),
             "<a class=\"sym\" id=\"u-7\" href=\"#s-7\">do_it</a>+0x3/0x4"
         );
-        for plain in ["1795391400123456", "0x1f", "deadbeef", "other_name+5", "a.b.c"] {
+        for plain in ["1795391400123456", "0x1f", "deadbeef", "44ed8089e991", "other_name+5", "a.b.c"] {
             assert_eq!(shown(&mut links, plain), plain);
         }
     }

@@ -112,10 +112,20 @@ impl Scrub {
         out
     }
 
-    /// A thread of the kernel has the kernel's own name.
+    /// A thread of the kernel has the kernel's own name; `</TASK>` is the end of a trace and no path.
     fn stays(&self, found: &Captures<'_>, group: usize, instead: &str) -> bool {
         let name = found.get(group).map_or("", |part| part.as_str());
-        instead == PROCESS && (self.kernel_threads.contains(name) || name.starts_with("swapper/"))
+        let is_mark = || {
+            found.get(0).is_some_and(|whole| whole.as_str().starts_with('<'))
+                && name
+                    .strip_prefix('/')
+                    .is_some_and(|mark| mark.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        };
+        match instead {
+            PROCESS => self.kernel_threads.contains(name) || name.starts_with("swapper/"),
+            "[path]" => is_mark(),
+            _ => false,
+        }
     }
 
     /// A process that is among the tasks has one name everywhere.
@@ -196,6 +206,10 @@ mod tests {
             ("fe80::5054:ff:fe12:3456 on eth0", "[network address] on eth0"),
             ("device name is \"secret\"", "device name is \"[text]\""),
             ("of /srv/alice/a.txt, O_DIRECT", "of [path], O_DIRECT"),
+            (
+                "</TASK> and </IRQ> end a trace, </srv/x> does not",
+                "</TASK> and </IRQ> end a trace, <[path]> does not",
+            ),
             (
                 "db7 is db77's friend, oracle_x is not oracle",
                 "[host] is db77's friend, oracle_x is not process-1",

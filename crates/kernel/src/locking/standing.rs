@@ -6,7 +6,7 @@
 
 use crate::machine::system;
 use crate::sched::task::Task;
-use crate::sched::times::{last_run, latest_clock, task_times};
+use crate::sched::times::{self, latest_clock, task_times};
 use crate::session::Session;
 
 /// What the run queues' clock and the monotonic one may drift apart, and what a tick leaves open, in nanoseconds.
@@ -37,7 +37,7 @@ impl Standing {
 /// For how many nanoseconds a task has not run.
 #[must_use]
 pub fn not_run_for(s: &Session, task: &Task) -> Option<u64> {
-    Some(latest_clock(s).ok()?.saturating_sub(last_run(s, task).ok().filter(|nsec| *nsec != 0)?))
+    times::not_run_for(s, task, latest_clock(s).ok()?).ok()?
 }
 
 /// Whether the task that a lock names began before those who wait for that did.

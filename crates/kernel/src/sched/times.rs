@@ -59,6 +59,16 @@ pub fn last_run(s: &Session, task: &Task) -> Result<u64> {
     s.bind::<TaskStruct>().last_run.u64(s.mem(), task.at)
 }
 
+/// For how many nanoseconds a task has not run, by [`latest_clock`]; none where the kernel did not note when it ran last, as it
+/// does not of idle tasks.
+///
+/// # Errors
+/// Those of [`last_run`].
+pub fn not_run_for(s: &Session, task: &Task, clock: u64) -> Result<Option<u64>> {
+    let last = last_run(s, task)?;
+    Ok((last != 0).then(|| clock.saturating_sub(last)))
+}
+
 /// The most recent clock of all run queues, in nanoseconds: what tasks' last runs are held against.
 ///
 /// # Errors

@@ -189,10 +189,7 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
         (None, Some((kind, lost))) => (What::SomeLock(kind), lost.map(|fault| fault.to_string())),
         (None, None) => (other(s, &victim, &names), cut.map(|stopped| stopped.to_string())),
     };
-    let since = now
-        .zip(kernel::sched::times::last_run(s, task).ok().filter(|t| *t != 0))
-        .and_then(|(now, then)| now.checked_sub(then))
-        .map(|ns| ns / NSEC);
+    let since = now.and_then(|now| kernel::sched::times::not_run_for(s, task, now).ok()?).map(|ns| ns / NSEC);
     Wait {
         task,
         within,

@@ -119,7 +119,7 @@ impl Run for Sym {
             if let Err(why) = one(cx, s, word, neighbours, &mut report)
                 && let Some(before) = failed.replace(why)
             {
-                report.lacking_or_error(before.is_loss(), before.named("sym").to_string());
+                before.tell("sym", |is_loss, line| report.lacking_or_error(is_loss, line));
             }
         }
         if let Some(why) = failed {

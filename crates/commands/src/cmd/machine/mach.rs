@@ -190,7 +190,13 @@ fn cpu_stack_lines(cx: &Cx<'_>, s: &Session, report: &mut Report) {
         row.hidden("name", name.clone());
         row.line(label(&format!("{name} STACK SIZE")).field("size", Cell::Size(size)));
         row.text(format!("{:>23}", format!("{name} STACKS:")));
-        let of_cpus = places.remove(&name).unwrap_or_default().into_iter().map(|(cpu, at)| {
+        let known = places.remove(&name).unwrap_or_default();
+        // each CPU has those of each kind; where the IRQ stack is has its own note
+        let is_lost = |cpu: &&u32| name != "IRQ" && !known.iter().any(|(other, _)| other == *cpu);
+        for cpu in s.cpus().possible.iter().filter(is_lost) {
+            report.missing(format!("mach: where the {name} stack of CPU {cpu} is is not in the dump"));
+        }
+        let of_cpus = known.into_iter().map(|(cpu, at)| {
             let line = Line::of(format!("{:>22}: ", format!("CPU {cpu}"))).field("stack", at).zeros(16);
             // those that only some machines need are not mapped on others
             let is_mapped = match s.mem().u8(at) {

@@ -6,7 +6,7 @@ use crate::show::when::ago;
 use crate::{CommandError, Cx, Example, Run, unquoted};
 use base::VirtAddr;
 use kernel::sched::task::Task;
-use kernel::sched::times::{last_run, latest_clock};
+use kernel::sched::times::{latest_clock, not_run_for};
 use kernel::stack::backtrace::Backtrace;
 use kernel::{Fetch, KernelError, Session};
 use regex_lite::Regex;
@@ -273,7 +273,7 @@ impl Wanted {
             None => Some(true),
             // what a CPU ran has been running
             Some(_) if task.active => Some(false),
-            Some(age) => Some(clocks.age(s, task).ok()? >= age),
+            Some(age) => Some(clocks.age(s, task).ok()?.is_some_and(|own| own >= age)),
         }
     }
 
@@ -304,9 +304,9 @@ impl Clocks {
         Self(latest_clock(s))
     }
 
-    /// For how long a task has not run, in nanoseconds.
-    fn age(&self, s: &Session, task: &Task) -> Result<u64, KernelError> {
-        Ok(self.0.clone()?.saturating_sub(last_run(s, task)?))
+    /// For how long a task has not run, in nanoseconds; none where the kernel did not note it.
+    fn age(&self, s: &Session, task: &Task) -> Result<Option<u64>, KernelError> {
+        not_run_for(s, task, self.0.clone()?)
     }
 }
 
@@ -405,7 +405,10 @@ fn age_of(
     let mut ages = Vec::new();
     for (task, _) in group.iter().filter(|(task, _)| !task.active) {
         match clocks.age(s, task) {
-            Ok(age) => ages.push(age),
+            Ok(Some(age)) => ages.push(age),
+            Ok(None) => {
+                return line.text("  not run for ").field("least_nsec", Cell::absent("?", tasks::NOT_NOTED));
+            }
             Err(e) => return line.text("  not run for ").field("least_nsec", unknown("?", &e)),
         }
     }

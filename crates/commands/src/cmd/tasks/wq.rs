@@ -7,7 +7,7 @@ use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use debuginfo::types::Type;
 use kernel::machine::hardware;
-use kernel::sched::times::{NSEC, last_run, latest_clock};
+use kernel::sched::times::{NSEC, latest_clock, not_run_for};
 use kernel::time::timer;
 use kernel::workqueue::delayed;
 use kernel::workqueue::pool::{self, Pool, Running, Work, Worker};
@@ -299,11 +299,11 @@ impl Asked<'_> {
         match task {
             Some(task) if task.active => line.text("  on a CPU"),
             Some(task) => {
-                let waits = || Ok(latest_clock(s)?.saturating_sub(last_run(s, task)?));
-                let waits = match waits() {
-                    Ok(nsec) => Cell::shown(nsec, ago(nsec)),
-                    Err(e) => unknown("?", &e),
-                };
+                let waits = latest_clock(s).and_then(|clock| not_run_for(s, task, clock));
+                let waits = waits.map(|nsec| {
+                    tasks::known(nsec.map(|nsec| Cell::shown(nsec, ago(nsec))), tasks::NOT_NOTED)
+                });
+                let waits = or_why(waits);
                 line.text("  not run for ").field("waits_nsec", waits)
             }
             None => line,

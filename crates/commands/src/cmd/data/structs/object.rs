@@ -183,7 +183,7 @@ fn show(ask: &Ask<'_>, scope: &dyn Scope, object: &Value, record: &mut Record) -
     match failures.into_iter().next() {
         Some(e) if ask.members.len() == 1 => Err(e),
         Some(e) => {
-            record.lacking_or_error(e.is_loss(), e.named(ask.command).to_string());
+            e.tell(ask.command, |is_loss, line| record.lacking_or_error(is_loss, line));
             Ok(())
         }
         None => Ok(()),
