@@ -45,8 +45,8 @@ fn after() -> String {
     crashlens [OPTIONS] triage DIR...\n       \
     crashlens [OPTIONS] mcp [DUMP] [VMLINUX]")]
 pub(crate) struct Cli {
-    /// The dump (all files of a split one), or the text of a log where there is none; the kernel's vmlinux or System.map, module files, packages with debug files or
-    /// source (.deb, .ddeb, .rpm), in any order; packed or not
+    /// The dump (all files of a split one), or the text of a log where there is none; the kernel's vmlinux or System.map,
+    /// module files, packs (.clpack), packages with debug files or source (.deb, .ddeb, .rpm), in any order; packed or not
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 

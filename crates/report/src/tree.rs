@@ -176,6 +176,11 @@ impl Report {
     pub fn failed(&self) -> bool {
         self.body.has(NoteKind::Error)
     }
+    /// True where a note of it, however deep, holds this text.
+    #[must_use]
+    pub fn has_note(&self, text: &str) -> bool {
+        self.body.any(&|item| matches!(item, Item::Note(note) if note.text.contains(text)))
+    }
     /// True where a part of what was asked is lost: a note says so, a value, or a part of one, that the dump should
     /// have is not there. A front end's exit code is then 4.
     #[must_use]

@@ -36,7 +36,10 @@ pub(crate) fn open(s: &Session, brief: bool) -> Opened<'_> {
     let mut lacks: Vec<Lack> = lost.into_iter().collect();
     let logged = lines.and_then(|l| event::fatal(s, l));
     let logged = match lines.filter(|_| s.is_log()) {
-        Some(lines) => logged.map(|event| event.of_first(&lines.texts()).with_ending()),
+        Some(lines) => {
+            let texts = lines.texts();
+            logged.map(|event| event.of_first(&texts).with_ending(&texts))
+        }
         None => logged,
     };
     let mut evidence = logged.as_ref().map(|event| first_lines(event, lines)).unwrap_or_default();

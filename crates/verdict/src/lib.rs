@@ -25,19 +25,7 @@ pub use analyse::{Options, analyse};
 pub use kernel::log::event::{Class, Event, Named, Oops, Said, Subject};
 pub use known::{Entry as KnownEntry, KnownError, Patterns as KnownPatterns};
 pub use model::{Headline, How, Statement, Verdict};
-
-/// Whether a task's frames show that it took a lock and has not given it back; `None` where the code of this machine is not
-/// followed.
-#[must_use]
-pub fn has_taken(
-    s: &kernel::Session,
-    task: &kernel::sched::task::Task,
-    kind: kernel::locking::Kind,
-    lock: base::VirtAddr,
-) -> Option<bool> {
-    s.arch().lift().ok()?;
-    Some(stall::locks::has_taken(s, task, kind, lock))
-}
+pub use stall::locks::Proof;
 
 /// Reads bytes as a table of BUG and WARN: how many entries name a file; for the fuzzer.
 #[doc(hidden)]

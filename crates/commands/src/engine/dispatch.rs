@@ -95,8 +95,9 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         },
     };
     let run = command.parse(rest.to_vec()).and_then(|args| {
+        let needs = args.needs();
         // what asks the headers or physical memory alone needs no more than such a session has
-        let is_minimal = crate::Settings::is_minimal(command.name()) || args.needs() == Layer::Image;
+        let is_minimal = crate::Settings::is_minimal(command.name()) || needs == Layer::Image;
         if cx.settings.minimal && !is_minimal {
             return Err(not_minimal());
         }
@@ -104,15 +105,15 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         if args.needs() != Layer::Nothing && is_log() && !args.reads_log() {
             return Err(CommandError::failed(NOT_IN_A_LOG));
         }
-        cx.reach(args.needs())?;
+        cx.reach(needs)?;
         // after opening, which judges by itself
         cx.allow(command.debug_files(rest));
-        args.run(cx)
+        args.run(cx).map(|report| (needs, report))
     });
     cx.allow(Fetch::Never);
     match run {
         Err(CommandError::Help(page)) => Ok(*page),
-        Ok(report) => Ok(with_type_notes(cx, command.name(), report)),
+        Ok((needs, report)) => Ok(with_type_notes(cx, command.name(), needs, report)),
         // a command does not name itself; one that ran another hands on what that one said
         Err(e) => Err(e.named(command.name())),
     }
@@ -130,7 +131,7 @@ fn not_minimal() -> CommandError {
 
 /// The report, with what the types are worth where memory contradicts them: once a session, below the first answer that
 /// used them. `info` says it itself.
-fn with_type_notes(cx: &mut Cx<'_>, command: &str, mut report: Report) -> Report {
+fn with_type_notes(cx: &mut Cx<'_>, command: &str, needs: Layer, mut report: Report) -> Report {
     let notes = cx.session_if_open().map(kernel::Session::type_notes).unwrap_or_default();
     for note in notes.into_iter().filter(|_| command != "info") {
         if !cx.settings.types_told.contains(&note) {
@@ -140,10 +141,10 @@ fn with_type_notes(cx: &mut Cx<'_>, command: &str, mut report: Report) -> Report
     }
     // a list may be shorter and a stack may lack frames, and nothing else says so
     let lost = cx.session_if_open().and_then(|s| s.types_lost().map(str::to_owned));
-    if let Some(why) =
-        lost.filter(|_| !matches!(command, "info" | "verdict" | "help" | "log" | "set" | "eval"))
-    {
-        report.missing(format!("{command}: what the kernel's types would tell is not known: {why}"));
+    // `verdict` says it itself, and so does the answer of another command that this one handed on
+    let is_told = command == "verdict" || report.has_note(TYPES_LOST);
+    if let Some(why) = lost.filter(|_| needs == Layer::Session && !is_told) {
+        report.missing(format!("{command}: {TYPES_LOST}: {why}"));
     }
     // who reads memory as it is asked for zeros; what is made of it may be none of the machine's
     let zeroed = command != "rd" && cx.image().is_ok_and(|image| image.dump.has_zeroed());
@@ -153,6 +154,9 @@ fn with_type_notes(cx: &mut Cx<'_>, command: &str, mut report: Report) -> Report
     }
     report
 }
+
+/// What is said where the dump lost the kernel's types.
+const TYPES_LOST: &str = "what the kernel's types would tell is not known";
 
 /// What is said once where zeros were read for memory that is not there.
 const ZEROED: &str = "memory that the dump's filter left out was read as zeros (zero_excluded): what was made of it may be wrong, \

@@ -94,7 +94,11 @@ impl Mirror {
             Some(Err(why)) => (None, Some(why)),
             None => (None, None),
         };
+        let finder = self.finder(watch);
         let all = wanted.iter().map(|file| {
+            if watch.cancel.is_cancelled() {
+                return Err("interrupted".to_owned());
+            }
             let entry = pack
                 .as_ref()
                 .and_then(|(pack, _)| pack.entries().iter().find(|e| e.build_id == file.build_id));
@@ -102,7 +106,7 @@ impl Mirror {
                 (Some(entry), Some((pack, _))) => {
                     pack.unpack(entry, &self.cache, watch).map_err(|e| e.to_string())
                 }
-                _ => self.file(file, watch),
+                _ => self.file(file, finder.as_ref(), watch),
             }
         });
         let brought = all.map(|one| match (&one, &problem) {
@@ -140,14 +144,31 @@ impl Mirror {
         }
     }
 
-    fn file(&self, file: &WantedFile, watch: &Watch) -> Result<PathBuf, String> {
-        match &self.place {
-            Place::Folder(dir) => in_folder(dir, file, &self.cache),
-            Place::Server(server, kinds) => {
+    /// What looks through a folder, once for all files; `None` for a server.
+    fn finder(&self, watch: &Watch) -> Option<Finder> {
+        let Place::Folder(dir) = &self.place else { return None };
+        let finder = Finder { packages: Packages::new(self.cache.clone()), ..Finder::named("") };
+        Some(finder.with_dir(dir).with_watch(watch.clone()))
+    }
+
+    fn file(&self, file: &WantedFile, finder: Option<&Finder>, watch: &Watch) -> Result<PathBuf, String> {
+        match (&self.place, finder) {
+            (Place::Folder(dir), Some(finder)) => in_folder(dir, finder, file, &self.cache),
+            (Place::Folder(_), None) => Err("no folder".to_owned()),
+            (Place::Server(server, kinds), _) => {
                 let mut last = FetchError::NotThere;
                 for kind in *kinds {
                     match server.fetch(&file.build_id, kind, watch) {
-                        Ok(path) => return Ok(path),
+                        Ok(path) => match take_first(vec![path], Some(&file.build_id)).found {
+                            Some(found) if found.has_dwarf => return Ok(found.path),
+                            // of a stripped file nothing was brought
+                            _ => {
+                                last = FetchError::Failed {
+                                    url: server.describe(),
+                                    why: super::Outcome::NoDwarf.to_string(),
+                                }
+                            }
+                        },
                         Err(FetchError::NotThere) => {}
                         Err(e) => last = e,
                     }
@@ -159,7 +180,7 @@ impl Mirror {
 }
 
 /// Copies a file of a folder.
-fn in_folder(dir: &Path, file: &WantedFile, cache: &Path) -> Result<PathBuf, String> {
+fn in_folder(dir: &Path, finder: &Finder, file: &WantedFile, cache: &Path) -> Result<PathBuf, String> {
     let id = hex(&file.build_id);
     let (first, rest) = id.split_at_checked(2).unwrap_or(("", ""));
     let by_id = [
@@ -168,13 +189,11 @@ fn in_folder(dir: &Path, file: &WantedFile, cache: &Path) -> Result<PathBuf, Str
         format!(".build-id/{first}/{rest}.debug"),
     ];
     let by_id = take_first(by_id.iter().map(|place| dir.join(place)).collect(), Some(&file.build_id));
-    let packages = || Packages::new(cache.to_owned());
-    let finder = || Finder { packages: packages(), ..Finder::named("") }.with_dir(dir);
     let is_whole = |search: &Search| search.found.as_ref().is_some_and(|found| found.has_dwarf);
     let search = match (&file.module, is_whole(&by_id)) {
         (_, true) => by_id,
-        (None, false) => finder().vmlinux(Some(&file.build_id)),
-        (Some(name), false) => finder().module(name, Some(&file.build_id)),
+        (None, false) => finder.vmlinux(Some(&file.build_id)),
+        (Some(name), false) => finder.module(name, Some(&file.build_id)),
     };
     let whole = search.found.filter(|found| found.has_dwarf);
     let Some(found) = whole else {

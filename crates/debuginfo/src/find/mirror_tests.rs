@@ -89,6 +89,16 @@ fn a_folder_s_wrong_files_are_told_with_their_ids() {
 }
 
 #[test]
+fn a_file_without_debug_information_is_not_what_was_wanted() {
+    let cache = dir();
+    let stripped = good(&object(KERNEL, false));
+    // the pack first, then the kernel's file, then the module's
+    let server = Server::new(vec![missing(), stripped, missing(), missing(), missing(), missing()]);
+    let got = bring(&server.url, &cache);
+    assert!(got[0].clone().unwrap_err().contains("no debug information"), "{got:?}");
+}
+
+#[test]
 fn a_server_has_a_pack_which_is_fetched_once() {
     let cache = dir();
     let server = Server::new(vec![good(&packed(cache.path(), KERNEL))]);

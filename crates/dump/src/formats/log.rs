@@ -159,11 +159,12 @@ fn is_timed(line: &[u8]) -> bool {
     let mut rest = line;
     while let Some(at) = memchr::memchr(b'[', rest) {
         rest = rest.get(at + 1..).unwrap_or_default();
-        let stamp = rest.split(|&b| b == b']').next().unwrap_or_default();
+        let whole = rest.split(|&b| b == b']').next().unwrap_or_default();
+        let stamp = without_delta(whole);
         let (seconds, micros) = stamp.split_at_checked(stamp.len().saturating_sub(7)).unwrap_or_default();
         let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
         if seconds.len() >= 5
-            && stamp.len() < rest.len()
+            && whole.len() < rest.len()
             && is_number(seconds.trim_ascii_start())
             && micros.first() == Some(&b'.')
             && is_number(micros.get(1..).unwrap_or_default())
@@ -172,6 +173,11 @@ fn is_timed(line: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// A stamp without the time since the one before: `    1.500000 <    0.000012>` of `dmesg -d`.
+fn without_delta(stamp: &[u8]) -> &[u8] {
+    memchr::memmem::find(stamp, b" <").and_then(|at| stamp.get(..at)).unwrap_or(stamp)
 }
 
 /// `<6>`: a message's level, where no time is shown (pstore of a kernel without times, `dmesg -r`).
@@ -185,7 +191,8 @@ fn is_levelled(line: &[u8]) -> bool {
 fn is_stamped(line: &[u8]) -> bool {
     let open = line.iter().take(64).position(|&b| b == b'[');
     let inside = open.and_then(|at| line.get(at + 1..)).unwrap_or_default();
-    let stamp = inside.split(|&b| b == b']').next().unwrap_or_default().trim_ascii();
+    let whole = inside.split(|&b| b == b']').next().unwrap_or_default();
+    let stamp = without_delta(whole).trim_ascii();
     let number = stamp.split(|&b| b == b'.');
     let seconds = number.clone().count() == 2
         && number.into_iter().all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit));
@@ -198,7 +205,12 @@ fn is_stamped(line: &[u8]) -> bool {
             other => byte == other,
         })
     });
-    iso || (stamp.len() < inside.len() && (seconds || date))
+    // `[  +0.000012]` and `[Nov30 12:31]` of `dmesg -H`
+    let delta = stamp.first() == Some(&b'+') && stamp.contains(&b'.');
+    let minute = stamp.len() == 11
+        && stamp.iter().take(3).all(u8::is_ascii_alphabetic)
+        && stamp.iter().filter(|&&b| b == b':').count() == 1;
+    iso || (whole.len() < inside.len() && (seconds || date || delta || minute))
 }
 
 /// `6,339,5140900,-;Linux version`: priority, number, microseconds, flags, as /dev/kmsg has it.
@@ -206,7 +218,9 @@ fn is_record(line: &[u8]) -> bool {
     let Some(end) = line.iter().take(128).position(|&b| b == b';') else { return false };
     let words: Vec<&[u8]> = line.get(..end).unwrap_or_default().split(|&b| b == b',').collect();
     let number = |word: &&[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_digit);
-    words.len() >= 4 && words.iter().take(3).all(number) && words.get(3).is_some_and(|flags| flags.len() == 1)
+    // netconsole can send the release before
+    let own = words.get(usize::from(!words.first().is_some_and(number))..).unwrap_or_default();
+    own.len() >= 4 && own.iter().take(3).all(number) && own.get(3).is_some_and(|flags| flags.len() == 1)
 }
 
 /// A line without what colours it on a terminal: `ESC [ 32 m`.
@@ -220,4 +234,30 @@ fn without_colours(line: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_reader_knows_is_known_by_its_lines() {
+        for line in [
+            "[    1.500000] usb 1-1: new device",
+            "[    1.500000 <    0.000012>] usb 1-1: new device",
+            "[  +0.000012] usb 1-1: new device",
+            "[Nov30 12:31] usb 1-1: new device",
+            "[Mon Nov 30 12:31:42 2026] usb 1-1: new device",
+            "2026-11-30T12:31:42,123456+00:00 usb 1-1: new device",
+            "6,339,5140900,-;usb 1-1: new device",
+            "6.4.0,6,339,5140900,-;usb 1-1: new device",
+            "Nov 30 12:31:42 host kernel: usb 1-1: new device",
+            "<6>usb 1-1: new device",
+        ] {
+            assert!(is_message(line.as_bytes()), "{line}");
+        }
+        for line in ["[section]", "[1.5] a", "a,b,c,d;e", "+1.5 a", "[Note: 12:31] a", "<b>bold</b>"] {
+            assert_eq!(is_message(line.as_bytes()), line == "[1.5] a", "{line}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod standing;
 mod tests;
 mod waited;
 
-pub use standing::{Standing, not_run_for, standing};
+pub use standing::{Standing, standing};
 pub use waited::{gives, kind_of, tries, waited};
 
 use crate::bind::Field;

@@ -6,7 +6,7 @@
 
 use crate::machine::system;
 use crate::sched::task::Task;
-use crate::sched::times::{self, latest_clock, task_times};
+use crate::sched::times::{latest_clock, not_run_for, task_times};
 use crate::session::Session;
 
 /// What the run queues' clock and the monotonic one may drift apart, and what a tick leaves open, in nanoseconds.
@@ -34,21 +34,17 @@ impl Standing {
     }
 }
 
-/// For how many nanoseconds a task has not run.
-#[must_use]
-pub fn not_run_for(s: &Session, task: &Task) -> Option<u64> {
-    times::not_run_for(s, task, latest_clock(s).ok()?).ok()?
-}
-
 /// Whether the task that a lock names began before those who wait for that did.
 pub fn standing<'a>(s: &Session, owner: &Task, waiters: impl IntoIterator<Item = &'a Task>) -> Standing {
     let now = system::monotonic_nsec(s).ok().and_then(|nsec| u64::try_from(nsec).ok());
     // where the start is kept to the second, it may have been later
     let lived = now.and_then(|now| now.checked_sub(task_times(s, owner).ok()?.monotonic_nsec()));
     // one whose time is not known may have waited the longest
+    let clock = latest_clock(s).ok();
+    let waited = |task| clock.and_then(|clock| not_run_for(s, task, clock).ok()?);
     let mut longest = Some(0);
     for task in waiters {
-        longest = longest.zip(not_run_for(s, task)).map(|(most, nsec)| nsec.max(most));
+        longest = longest.zip(waited(task)).map(|(most, nsec)| nsec.max(most));
     }
     Standing::of(longest, lived)
 }

@@ -10,10 +10,8 @@ use debuginfo::symtab::{SymbolTable, SymbolTableBuilder};
 use std::sync::Arc;
 
 /// Where functions of the kernel lie that no vmlinux places, and where its image is put if KASLR's offset is not known: below
-/// the image of any kernel, where nothing is mapped.
+/// the image of any kernel.
 pub(crate) const UNPLACED: u64 = 0xffff_ffff_0000_0000;
-/// From the address that an image is linked for to that place: 2 GiB down.
-pub(crate) const DOWN: u64 = 0x8000_0000_u64.wrapping_neg();
 /// Where modules are put, above that.
 pub(crate) const MODULES: u64 = UNPLACED + 0x4000_0000;
 /// Between two modules.

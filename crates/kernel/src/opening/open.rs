@@ -2,6 +2,7 @@
 //! dump's kernel. Reads nothing that grows with the dump.
 
 use crate::error::{KernelError, Result};
+use crate::opening::logged::UNPLACED;
 use crate::opening::machine::Machine;
 use crate::opening::options::{Fetch, OpenOptions};
 use crate::opening::symbols::KernelSymbols;
@@ -270,6 +271,11 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
                 )));
             }
             take_by_force(opened, &file, &why);
+        }
+        if !moved && logged.offset.is_none() {
+            // where it was is not known
+            let linked = file.symbol("_text").or_else(|| file.symbol("_stext")).map(|symbol| symbol.value);
+            opened.machine.boot.kaslr_offset = linked.map(|linked| UNPLACED.wrapping_sub(linked));
         }
         opened.vmlinux = Some(file);
         return Ok(());

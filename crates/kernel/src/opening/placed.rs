@@ -11,7 +11,7 @@ use crate::module::made::MadeCode;
 use crate::module::symbols::{LoggedFunctions, ModuleSymbols};
 use crate::module::{Module, ModuleMemory, Modules, taint};
 use crate::opening::image::Image;
-use crate::opening::logged::{APART, DOWN, Function, Logged, MODULES, UNPLACED, in_table};
+use crate::opening::logged::{APART, Function, Logged, MODULES, UNPLACED, in_table};
 use crate::opening::machine::Machine;
 use crate::opening::open::Opened;
 use crate::opening::options::OpenOptions;
@@ -31,6 +31,8 @@ const MAX_FUNCTIONS: usize = 1 << 16;
 const LONGEST: u64 = 16 << 20;
 /// Where code is put that is in no file: made at run time, or of another build.
 const MADE: u64 = UNPLACED + 0x7000_0000;
+/// Where the room for all that is placed ends.
+const END: u64 = UNPLACED + 0x8000_0000;
 
 /// What the text of a log came to.
 #[derive(Debug)]
@@ -57,11 +59,12 @@ impl LogText {
             let records = log.records.get(boot.clone()).unwrap_or_default();
             event::find(&texts(records)).is_some()
         };
-        let chosen = boots.iter().rposition(died).or_else(|| boots.len().checked_sub(1)).unwrap_or(0);
+        let dead = boots.iter().rposition(died);
+        let chosen = dead.or_else(|| boots.len().checked_sub(1)).unwrap_or(0);
         let warning = (boots.len() > 1).then(|| {
-            let which = match boots.get(chosen).is_some_and(died) {
-                true => "the last in which the machine died",
-                false => "the last; the machine died in none of them",
+            let which = match dead {
+                Some(_) => "the last in which the machine died",
+                None => "the last; the machine died in none of them",
             };
             format!("the log has {} boots: this is number {}, {which}", boots.len(), chosen.saturating_add(1))
         });
@@ -107,7 +110,7 @@ impl LogText {
         let none = || KernelError::NoKernel { dump: image.name(), why: "this build reads no machine".into() };
         let arch = self.arch().ok_or_else(none)?;
         let offset = options.kaslr.or(self.logged.offset);
-        let boot = Boot::without_memory(arch, Some(offset.unwrap_or(DOWN))).ok_or_else(none)?;
+        let boot = Boot::without_memory(arch, offset).ok_or_else(none)?;
         let warnings = self.warning.iter().cloned().collect();
         Ok(Machine::of_log(image, boot, Arc::clone(&self.logged), warnings))
     }
@@ -172,7 +175,7 @@ impl Session {
     /// image they are its own.
     #[must_use]
     pub fn is_placed(&self, at: VirtAddr) -> bool {
-        !self.is_log() || !(UNPLACED..=UNPLACED + 0x7fff_ffff).contains(&at.0)
+        !self.is_log() || !(UNPLACED..END).contains(&at.0)
     }
 }
 
@@ -205,17 +208,22 @@ impl Placed {
     fn kernel(&mut self, logged: &Logged, table: &SymbolTable) {
         for function in logged.functions.iter().filter(|(module, ..)| module.is_none()) {
             let (_, name, size) = function;
-            let at = in_table(table, name, *size).unwrap_or_else(|| self.made(name, *size));
-            self.places.insert(function.clone(), at);
+            if let Some(at) = in_table(table, name, *size).or_else(|| self.made(name, *size)) {
+                self.places.insert(function.clone(), at);
+            }
         }
     }
 
-    fn made(&mut self, name: &str, size: u64) -> u64 {
+    /// A place for it; none where there is no room below the image of any kernel.
+    fn made(&mut self, name: &str, size: u64) -> Option<u64> {
         let at = MADE.saturating_add(self.made_bytes);
+        if at.saturating_add(size) > END {
+            return None;
+        }
         self.made.push(name.as_bytes(), at, size, b't');
         self.made.bound(at..at.saturating_add(size));
         self.made_bytes = self.made_bytes.saturating_add(size).saturating_add(APART);
-        at
+        Some(at)
     }
 
     /// The functions of modules: where the file of one has them that was named, else one behind the other.

@@ -32,7 +32,7 @@ pub(crate) fn system(s: &Session, class: Class, event: Option<&Event>) -> Vec<St
     let said = Context::Kernel { release, built, up, hardware };
     let kernel = known.then(|| Statement::new(How::Memory, said, &["sys".into(), "sys -i".into()]));
     let tainted = match event.filter(|_| s.is_log()) {
-        Some(event) => logged_taints(event),
+        Some(event) => logged_taints(class, event),
         None if s.is_log() => None,
         None => tainted(s, class, event),
     };
@@ -56,10 +56,8 @@ fn hardware(s: &Session, event: Option<&Event>) -> Option<String> {
 }
 
 /// The same as the report in a log has it.
-fn logged_taints(event: &Event) -> Option<Statement> {
-    // what the death itself sets says nothing of before
-    let letters: Vec<char> =
-        event.oops.taints.iter().flat_map(|all| all.chars()).filter(|c| *c != 'D').collect();
+fn logged_taints(class: Class, event: &Event) -> Option<Statement> {
+    let letters = before(0, class, Some(event));
     let mut modules = event.oops.marked_modules.clone();
     let more = modules.len().saturating_sub(MAX_MODULES);
     modules.truncate(MAX_MODULES);

@@ -118,9 +118,10 @@ pub(crate) fn known_names(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<
 
 /// The functions of the frames from `from` outwards.
 pub(crate) fn frame_names(s: &Session, victim: &Victim<'_>, from: usize) -> Vec<String> {
+    let known = victim.gap(s).unwrap_or(usize::MAX);
     victim
         .certain(from)
-        .take_while(|(n, _)| victim.gap(s).is_none_or(|gap| *n < gap))
+        .take_while(|(n, _)| *n < known)
         .map(|(_, f)| s.locate(f.lookup()).map(|l| l.symbol.name.to_owned()).unwrap_or_default())
         .collect()
 }

@@ -35,7 +35,7 @@ pub(crate) fn of(types: &Types, ty: TypeRef, array: &MemberPath) -> Option<Count
         let (offset, inner) = member(types, at.0, &step.name)?;
         let mut path = at.2;
         path.steps.push(step.clone());
-        Some((inner, at.1 + offset, path))
+        Some((inner, u64::checked_add(at.1, offset)?, path))
     })?;
     let numbers = numbers(types, ty);
     let name = last.name.as_str();
@@ -51,7 +51,7 @@ pub(crate) fn of(types: &Types, ty: TypeRef, array: &MemberPath) -> Option<Count
     let (own, ty, offset, size) = numbers.into_iter().find(|(own, ..)| *own == chosen)?;
     let step = Step { name: own, index: Vec::new(), arrow: false, span: Span::default() };
     let path = MemberPath { steps: path.steps.into_iter().chain([step]).collect() };
-    Some(Counter { path, ty, offset: start + offset, size })
+    Some(Counter { path, ty, offset: start.checked_add(offset)?, size })
 }
 
 /// How well a member's name says that it counts what another is called; less is better.

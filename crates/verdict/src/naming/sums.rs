@@ -105,7 +105,7 @@ impl Sum {
 
 /// A value as another one times a number: `n * 24` of `(n + (n << 1)) << 3`.
 fn scaled(flow: &Flow, sym: Sym, factor: i64, depth: usize) -> Option<(Sym, i64)> {
-    if depth > MAX_DEPTH || factor.abs() > MAX_FACTOR {
+    if depth > MAX_DEPTH || factor.unsigned_abs() > MAX_FACTOR.unsigned_abs() {
         return None;
     }
     let number = |sym: Sym| match flow.expr(sym) {

@@ -5,7 +5,7 @@ use crate::code::registers::Chain;
 use crate::stall::spin::{Pair, both, member_of_lock, symbol_at, taken_by};
 use base::{Fault, VirtAddr};
 use kernel::Session;
-use kernel::locking::{Kind, Owner, blocker, kind_of, listed, owner, rtmutex, tries};
+use kernel::locking::{Kind, Owner, Standing, blocker, kind_of, listed, owner, rtmutex, standing, tries};
 use kernel::sched::task::Task;
 use kernel::stack::backtrace::Backtrace;
 use unwind::Frame;
@@ -94,8 +94,44 @@ fn name_of(s: &Session, at: VirtAddr, passed: Option<u64>, path: Option<String>)
     symbol_at(s, at).map_or_else(|| own.clone(), |symbol| both(&own, &symbol))
 }
 
+/// What shows that the task that a lock names as its owner has it: a lock names it by its `task_struct`, which another task
+/// may have had before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// Its frames took the lock, and have not given it back.
+    Taken,
+    /// Its frames did not take it. When it began, beside those who wait.
+    NotTaken(Standing),
+    /// The code of this machine is not followed. When it began, beside those who wait.
+    NotFollowed(Standing),
+}
+
+impl Proof {
+    /// For the owner of a lock and those who wait for it.
+    #[must_use]
+    pub fn of<'a>(
+        s: &Session,
+        owner: &Task,
+        (kind, lock): (Kind, VirtAddr),
+        waiters: impl IntoIterator<Item = &'a Task>,
+    ) -> Self {
+        if s.arch().lift().is_err() {
+            return Self::NotFollowed(standing(s, owner, waiters));
+        }
+        match has_taken(s, owner, kind, lock) {
+            true => Self::Taken,
+            false => Self::NotTaken(standing(s, owner, waiters)),
+        }
+    }
+    /// True where the task has the lock for all that the dump tells.
+    #[must_use]
+    pub const fn holds(self) -> bool {
+        matches!(self, Self::Taken | Self::NotFollowed(Standing::Older))
+    }
+}
+
 /// True where a task's frames have called to take a lock, and have not called to give it back.
-pub(crate) fn has_taken(s: &Session, task: &Task, kind: Kind, lock: VirtAddr) -> bool {
+fn has_taken(s: &Session, task: &Task, kind: Kind, lock: VirtAddr) -> bool {
     let takes = |name: &str| tries(name, kind);
     let gives = |name: &str| kernel::locking::gives(name, kind);
     let of = Pair { takes: &takes, gives: &gives, is_free: &|_, _| false };

@@ -5,15 +5,16 @@ use crate::code::registers::Chain;
 use crate::code::roles;
 use crate::context::machine::cpu_of;
 use crate::model::{For, How, LostOwner, Stall, Statement, Stuck, Waiter, Who};
-use crate::stall::locks::{self, Lock};
+use crate::stall::locks::{self, Lock, Proof};
 use crate::stall::spin::{self, Spinner, symbol_at};
 use crate::victim::frames;
 use base::VirtAddr;
-use kernel::locking::{Kind, Standing, standing};
+use kernel::locking::{Kind, Standing};
 use kernel::log::event::Class;
 use kernel::sched::task::Task;
 use kernel::sched::times::{NSEC, latest_clock};
 use kernel::{Session, workqueue};
+use rustc_hash::FxHashMap;
 
 /// A task that sleeps undisturbed for so many seconds is stuck.
 const STUCK: u64 = 30;
@@ -205,20 +206,24 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
 /// had before. What a task's own frames have called to take, it has.
 fn doubt_owners(s: &Session, all: &mut [Wait<'_>]) {
     let waiting: Vec<(VirtAddr, &Task)> = all.iter().filter_map(|w| Some((w.lock()?.at, w.task))).collect();
+    // many can wait for one lock
+    let mut known: FxHashMap<VirtAddr, LostOwner> = FxHashMap::default();
     for wait in all {
         let Some(lock) = wait.lock() else { continue };
         wait.owner = match lock.owner.task {
             Some(task) if task.has_exited() => LostOwner::Ended,
             // of readers and of a semaphore the lock itself says that it may be another
             Some(_) if lock.owner.readers || lock.owner.last => LostOwner::No,
-            Some(task) if locks::has_taken(s, task, lock.kind, lock.at) => LostOwner::No,
-            Some(task) => {
+            Some(task) => *known.entry(lock.at).or_insert_with(|| {
                 let of_lock = waiting.iter().filter(|(at, _)| *at == lock.at).map(|(_, task)| *task);
-                match standing(s, task, of_lock) {
-                    Standing::Younger => LostOwner::Younger,
-                    Standing::Older | Standing::Unknown => LostOwner::Unproven,
+                match Proof::of(s, task, (lock.kind, lock.at), of_lock) {
+                    proof if proof.holds() => LostOwner::No,
+                    Proof::NotTaken(Standing::Younger) | Proof::NotFollowed(Standing::Younger) => {
+                        LostOwner::Younger
+                    }
+                    _ => LostOwner::Unproven,
                 }
-            }
+            }),
             None if lock.owner.gone.is_some() => LostOwner::Ended,
             None if lock.owner.nobody => LostOwner::Nobody,
             None => LostOwner::No,

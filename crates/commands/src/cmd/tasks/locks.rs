@@ -4,11 +4,12 @@ use crate::show::symbol;
 use crate::show::tasks::{self, unknown};
 use crate::show::when::ago;
 use crate::{CommandError, Cx, Example, Run};
+use ::verdict::Proof;
 use base::VirtAddr;
-use kernel::locking::{self, Kind, Owner, Standing, not_run_for, rtmutex, standing};
+use kernel::locking::{self, Kind, Owner, Standing, rtmutex};
 use kernel::mm::slab;
 use kernel::sched::task::Task;
-use kernel::sched::times::last_run;
+use kernel::sched::times::{last_run, latest_clock, not_run_for};
 use kernel::{Fetch, Session};
 use report::{Cell, Line, Record, Report};
 use std::collections::BTreeMap;
@@ -58,26 +59,30 @@ impl Run for Locks {
         if locks.is_empty() && open.is_empty() {
             report.info("locks: no task waits for a lock that sleeps");
         }
-        let owners: Vec<(VirtAddr, Option<Owner<'_>>)> =
-            locks.iter().map(|(at, (kind, _))| (*at, owner(s, *kind, *at))).collect();
+        let clock = latest_clock(s).ok();
+        let waits = |task: &Task| clock.and_then(|clock| not_run_for(s, task, clock).ok()?);
+        let mut sure: Vec<(&Task, &[&Task])> = Vec::new();
         let mut rows = Vec::new();
         for (at, (kind, waiters)) in &mut locks {
-            waiters.sort_by_key(|task| (std::cmp::Reverse(not_run_for(s, task)), task.pid));
+            waiters.sort_by_cached_key(|task| (std::cmp::Reverse(waits(task)), task.pid));
+            let waiters: &[&Task] = waiters;
+            let owner = owner(s, *kind, *at);
+            // of readers and of a semaphore the lock itself says that it may be another
+            let task =
+                owner.as_ref().filter(|owner| !owner.readers && !owner.last).and_then(|owner| owner.task);
+            let proof = task.map(|task| Proof::of(s, task, (*kind, *at), waiters.iter().copied()));
+            if let (Some(task), Some(true)) = (task, proof.map(Proof::holds)) {
+                sure.push((task, waiters));
+            }
             let mut row = Record::new();
             if !rows.is_empty() {
                 row.blank();
             }
-            let owner = owners.iter().find(|(own, _)| own == at).and_then(|(_, owner)| owner.as_ref());
-            lock(s, (*kind, *at), owner, waiters, &mut row);
+            lock(s, (*kind, *at), owner.as_ref().zip(Some(proof)), (waiters, &waits), &mut row);
             rows.push(row);
         }
         report.list("locks", rows);
-        let sure = owners.iter().filter_map(|(at, owner)| {
-            let owner = owner.as_ref().filter(|owner| !owner.readers && !owner.last)?.task?;
-            let (kind, waiters) = locks.get(at)?;
-            has(s, owner, (*kind, *at), waiters).then_some((owner, waiters.as_slice()))
-        });
-        circles(sure, &mut report);
+        circles(sure.into_iter(), &mut report);
         if !open.is_empty() {
             let pids: Vec<String> = open.iter().map(ToString::to_string).collect();
             report.warning(format!(
@@ -121,18 +126,10 @@ fn owner<'s>(s: &'s Session, kind: Kind, at: VirtAddr) -> Option<Owner<'s>> {
     }
 }
 
-/// When the owner of a lock began, beside those who wait for it.
-fn age_of(s: &Session, owner: &Task, waiters: &[&Task]) -> Standing {
-    standing(s, owner, waiters.iter().copied())
-}
-
-/// What must be known of the task that a lock names as its owner: a lock names it by its `task_struct`, which another task may
-/// have had before.
-fn proviso(s: &Session, owner: &Task, lock: (Kind, VirtAddr), waiters: &[&Task]) -> &'static str {
-    if ::verdict::has_taken(s, owner, lock.0, lock.1) == Some(true) {
-        return "";
-    }
-    match age_of(s, owner, waiters) {
+/// What must be known of the task that a lock names as its owner.
+const fn proviso(proof: Proof) -> &'static str {
+    let (Proof::NotTaken(began) | Proof::NotFollowed(began)) = proof else { return "" };
+    match began {
         Standing::Older => "  (by its task_struct: a task that had this before may have ended with the lock)",
         Standing::Younger => {
             "  (it began after the wait: another task had the lock and ended, or it took it since)"
@@ -143,10 +140,8 @@ fn proviso(s: &Session, owner: &Task, lock: (Kind, VirtAddr), waiters: &[&Task])
     }
 }
 
-/// True where a task has a lock for all that the dump tells.
-fn has(s: &Session, owner: &Task, (kind, at): (Kind, VirtAddr), waiters: &[&Task]) -> bool {
-    ::verdict::has_taken(s, owner, kind, at).unwrap_or_else(|| age_of(s, owner, waiters) == Standing::Older)
-}
+/// For how long a task has not run, in nanoseconds, where that is known.
+type Waits<'a> = &'a dyn Fn(&Task) -> Option<u64>;
 
 /// What a lock's address is in: a variable, or an object of a cache.
 fn place(s: &Session, at: VirtAddr) -> Option<Cell> {
@@ -159,8 +154,8 @@ fn place(s: &Session, at: VirtAddr) -> Option<Cell> {
 fn lock(
     s: &Session,
     (kind, at): (Kind, VirtAddr),
-    owner: Option<&Owner<'_>>,
-    waiters: &[&Task],
+    owner: Option<(&Owner<'_>, Option<Proof>)>,
+    (waiters, waits): (&[&Task], Waits<'_>),
     row: &mut Record,
 ) {
     let line = Line::new().field("kind", kind.word()).text(" ").field("lock", at);
@@ -171,25 +166,25 @@ fn lock(
     let line = Line::of("  OWNER:  ");
     row.line(match owner {
         None => line.field("owner", Cell::absent("?", "what the lock says of its owner is none")),
-        Some(Owner { task: Some(task), readers, last, .. }) => {
+        Some((Owner { task: Some(task), readers, last, .. }, proof)) => {
             let what = match (*readers, *last) {
                 (true, _) => "  (the last of its readers)",
                 (_, true) => "  (who took it last)",
-                _ => proviso(s, task, (kind, at), waiters),
+                _ => proof.map_or("", proviso),
             };
             line.field("owner", named(task)).text(what)
         }
-        Some(Owner { gone: Some(gone), .. }) => {
+        Some((Owner { gone: Some(gone), .. }, _)) => {
             let text = format!("PID {} {}, which has ended", gone.pid, gone.comm);
             line.field("owner", Cell::shown(gone.pid, text))
         }
-        Some(Owner { readers: true, .. }) => line.field("owner", "readers"),
-        Some(Owner { nobody: true, .. }) => line.field("owner", "nobody"),
+        Some((Owner { readers: true, .. }, _)) => line.field("owner", "readers"),
+        Some((Owner { nobody: true, .. }, _)) => line.field("owner", "nobody"),
         Some(_) => line.field("owner", Cell::absent("?", "the lock does not say who has it")),
     });
     row.text(if waiters.len() == 1 { "  1 WAITER:" } else { "  WAITERS:" });
     let all = waiters.iter().map(|task| {
-        let waits = match not_run_for(s, task) {
+        let waits = match waits(task) {
             Some(age) => Cell::shown(age, ago(age)),
             None => unknown_age(s, task),
         };

@@ -261,12 +261,15 @@ impl Debuginfod {
             return Err(FetchError::NotThere);
         }
         let place = self.place(build_id, what);
-        if let Some(path) = self.cached(build_id, what) {
-            cache::touch(&path);
-            return Ok(path);
-        }
-        if self.missed_lately(&place) {
-            return Err(FetchError::NotThere);
+        // a mirror is asked for what is not whole here
+        if !self.is_mirror {
+            if let Some(path) = self.cached(build_id, what) {
+                cache::touch(&path);
+                return Ok(path);
+            }
+            if self.missed_lately(&place) {
+                return Err(FetchError::NotThere);
+            }
         }
         // a stop of the whole work is none of a transfer
         if self.seen.stopped.load(Ordering::Relaxed) || watch.cancel.is_cancelled() {

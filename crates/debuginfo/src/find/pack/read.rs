@@ -81,7 +81,7 @@ impl Pack {
         }
         let mut failed = None;
         let written = write_unpacked(cache, &place, |out, half| {
-            self.copy(entry, out, watch)
+            self.copy(entry, out, cache, watch)
                 .and_then(|()| self.check(entry, half))
                 .map_err(|e| std::io::Error::other(failed.insert(e).to_string()))
         });
@@ -93,7 +93,7 @@ impl Pack {
         }
     }
 
-    fn copy(&self, entry: &Entry, out: &mut File, watch: &Watch) -> Result<(), PackError> {
+    fn copy(&self, entry: &Entry, out: &mut File, cache: &Path, watch: &Watch) -> Result<(), PackError> {
         let what = format!("unpacking {}", entry.name);
         let mut done = 0_u64;
         for some in entry.pieces.chunks(rayon::current_num_threads().max(1)) {
@@ -107,7 +107,7 @@ impl Pack {
             for piece in pieces {
                 let piece = piece?;
                 out.write_all(&piece)
-                    .map_err(|source| PackError::Cache { path: self.path.clone(), source })?;
+                    .map_err(|source| PackError::Cache { path: cache.to_owned(), source })?;
                 done = done.saturating_add(piece.len() as u64);
             }
             watch.progress.step(&what, done, entry.len);

@@ -58,8 +58,6 @@ pub struct Event {
     pub subject: Option<Subject>,
     /// Others of the same kind before it: the tasks that hang, the CPUs that are locked up.
     pub others: Vec<Subject>,
-    /// What stands behind the panic's line: the stack of who panicked.
-    pub ending: Option<Box<Oops>>,
     /// Its line's number.
     pub at: usize,
     /// What the machine had lived with before.
@@ -151,10 +149,11 @@ impl Event {
 
 impl Event {
     /// The event with what only the panic's own report has, for who has nothing but the log: the task, and the stack of one that
-    /// no instruction of its own tells of.
+    /// no instruction of its own tells of. The panic's taints are those of before without what the event itself set.
     #[must_use]
-    pub fn with_ending(mut self) -> Self {
-        let Some(ending) = self.ending.clone() else { return self };
+    pub fn with_ending(mut self, lines: &[&str]) -> Self {
+        let Some(panic) = panic_line(lines).filter(|n| *n != self.at) else { return self };
+        let ending = oops::read(lines, panic);
         let own = &mut self.oops;
         let is_of_panic = !self.class.has_instruction() && !self.class.is_stall();
         if !ending.calls.is_empty() && (own.calls.is_empty() || is_of_panic) {
@@ -165,7 +164,9 @@ impl Event {
             (own.cpu, own.pid, own.comm) = (ending.cpu, ending.pid, ending.comm.clone());
         }
         own.hardware = own.hardware.take().or(ending.hardware);
-        own.taints = own.taints.take().or(ending.taints);
+        let is_own = |letter: char| self.class.sets_taint(letter) || letter == 'D' && self.is_deadly;
+        let before = |letters: String| letters.chars().filter(|letter| !is_own(*letter)).collect();
+        own.taints = own.taints.take().or(ending.taints.map(before));
         self
     }
 
@@ -288,7 +289,6 @@ impl Log<'_> {
             panic,
             message: self.message(at),
             asserted: None,
-            ending: self.panic_at.filter(|n| *n != at).map(|n| Box::new(oops::read(self.lines, n))),
             subject: stall::subject(class, self.lines, at),
             others: Vec::new(),
             at,
