@@ -13,36 +13,29 @@ use crashlens_truth::{State, corpus, corpus_arm64};
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// Asks all examples about dumps, each with a name, and holds the answers to the schemas.
+/// Asks all examples about dumps, each with a name, and holds the answers to the schemas. One dump's answers at a time: those
+/// of a whole corpus fill a small machine's memory.
 fn hold(dumps: &[(String, Vec<PathBuf>)], lines: &[String]) {
-    let mut schemas = Schemas::read(&folder()).unwrap();
-    let mut all = Vec::new();
-    for (name, files) in dumps {
-        for answer in answers(files, lines).unwrap() {
-            all.push((name.clone(), answer));
-        }
-    }
-    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-        all.iter().for_each(|(_, answer)| schemas.learn(answer));
-        schemas.write(&folder()).unwrap();
-    }
-    let known = validators();
+    let update = std::env::var_os("UPDATE_SCHEMAS").is_some();
+    let mut known = validators();
     let mut wrong = String::new();
     let mut held: BTreeMap<String, usize> = BTreeMap::new();
-    for (name, answer) in &all {
-        let command = answer["command"].as_str().unwrap();
-        let Some(validator) = known.get(command) else {
-            wrong.push_str(&format!("{name}: {command}: no schema\n"));
-            continue;
-        };
-        *held.entry(command.to_owned()).or_default() += 1;
-        for error in validator.iter_errors(answer).take(3) {
-            let text: String = error.to_string().chars().take(300).collect();
-            wrong.push_str(&format!(
-                "{name}: {command} {}: {}: {text}\n",
-                answer["args"],
-                error.instance_path()
-            ));
+    for (name, files) in dumps {
+        let answers = answers(files, lines).unwrap();
+        if update {
+            let mut schemas = Schemas::read(&folder()).unwrap();
+            answers.iter().for_each(|answer| schemas.learn(answer));
+            schemas.write(&folder()).unwrap();
+            known = validators();
+        }
+        for answer in &answers {
+            let command = answer["command"].as_str().unwrap();
+            let Some(validator) = known.get(command) else {
+                wrong.push_str(&format!("{name}: {command}: no schema\n"));
+                continue;
+            };
+            *held.entry(command.to_owned()).or_default() += 1;
+            wrong.push_str(&errors(name, command, validator, answer));
         }
     }
     let count: usize = held.values().sum();
@@ -52,6 +45,16 @@ fn hold(dumps: &[(String, Vec<PathBuf>)], lines: &[String]) {
         dumps.len()
     );
     assert!(wrong.is_empty(), "UPDATE_SCHEMAS=1 adds what is right:\n{wrong}");
+}
+
+/// What an answer has against its schema, a line each: the first three.
+fn errors(name: &str, command: &str, validator: &Validator, answer: &Value) -> String {
+    let mut out = String::new();
+    for error in validator.iter_errors(answer).take(3) {
+        let text: String = error.to_string().chars().take(300).collect();
+        out.push_str(&format!("{name}: {command} {}: {}: {text}\n", answer["args"], error.instance_path()));
+    }
+    out
 }
 
 fn validators() -> BTreeMap<String, Validator> {

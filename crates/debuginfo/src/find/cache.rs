@@ -139,6 +139,15 @@ pub(super) fn half_name(path: &Path) -> PathBuf {
     half.into()
 }
 
+/// A folder of the cache that this process alone writes to, for what it brings and then unpacks. What processes that were
+/// killed left in such folders goes first; who asks deletes their own.
+#[must_use]
+pub fn scratch(name: &str) -> PathBuf {
+    let folder = cache_dir().join("downloads");
+    sweep(&folder);
+    half(&folder.join(name))
+}
+
 /// What was not written to for so long nobody writes any more.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 

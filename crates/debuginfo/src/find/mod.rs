@@ -32,7 +32,7 @@ mod unpack;
 #[cfg(test)]
 mod unpack_tests;
 
-pub use cache::cache_dir;
+pub use cache::{cache_dir, scratch};
 pub(crate) use cache::{unpacked_place, write_unpacked};
 pub use containers::{ContainerError, Member, Visit, fuzz_archives, is_archive, is_package, walk};
 pub use debuginfod::{Artifact, Debuginfod, FetchError};

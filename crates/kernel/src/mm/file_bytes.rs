@@ -2,10 +2,9 @@
 
 use crate::error::{KernelError, Result};
 use crate::fs::inode::Inode;
-use crate::mm::filemap::{self, CachedBytes, NotThere};
+use crate::mm::filemap::{self, Cached, CachedBytes};
 use crate::session::Session;
 use base::{PhysAddr, VirtAddr};
-use rustc_hash::FxHashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
@@ -16,8 +15,10 @@ const MAX_LENGTH: u64 = 1 << 29;
 #[derive(Clone)]
 pub struct FileBytes<'s> {
     s: &'s Session,
-    /// Where its pages are, by their place in the file; why one has not its bytes.
-    pages: Arc<FxHashMap<u64, std::result::Result<PhysAddr, NotThere>>>,
+    /// Its pages, by their place in the file. Where their bytes are is asked of those that are read: a program of gigabytes
+    /// has many.
+    pages: Arc<Vec<Cached>>,
+    cached: Arc<CachedBytes<'s>>,
     /// Why there may be other pages.
     lost: Option<KernelError>,
     length: u64,
@@ -38,10 +39,11 @@ impl<'s> FileBytes<'s> {
     pub fn of(s: &'s Session, inode: VirtAddr) -> Result<Self> {
         let found = filemap::pages(s, inode)?;
         let length = s.bind::<Inode>().length.u64(s.mem(), inode)?;
-        let cached = CachedBytes::of(s);
-        let pages = found.pages.iter().map(|one| (one.index, cached.place(one))).collect();
+        let mut pages = found.pages;
+        pages.sort_unstable_by_key(|one| one.index);
         let lost = found.problems.into_iter().find(KernelError::is_loss);
-        Ok(Self { s, pages: Arc::new(pages), lost, length, at: 0 })
+        let cached = Arc::new(CachedBytes::of(s));
+        Ok(Self { s, pages: Arc::new(pages), cached, lost, length, at: 0 })
     }
 
     /// Fills `buf` with the file's bytes from `offset` on; behind its end, on its last page, they are zeros, as they are where
@@ -56,26 +58,23 @@ impl<'s> FileBytes<'s> {
             let inside = at % page;
             let len = usize::try_from(page - inside).unwrap_or(usize::MAX).min(rest.len());
             let Some((part, after)) = rest.split_at_mut_checked(len) else { break };
-            match self.pages.get(&(at / page)) {
-                Some(Ok(phys)) => {
-                    let from = phys.add(inside);
-                    let missing = |missing| {
-                        KernelError::Fault(base::Fault::new(VirtAddr(at), base::FaultKind::Page(missing)))
-                    };
-                    self.s.phys().read_phys(from, part).map_err(missing)?;
-                }
-                Some(Err(e)) => {
-                    return Err(KernelError::Open(format!("its page {} is {}", at / page, e.why)));
-                }
-                None => {
-                    let unknown = || KernelError::Open(format!("its page {} is not in memory", at / page));
-                    return Err(self.lost.clone().unwrap_or_else(unknown));
-                }
-            }
+            let missing =
+                |missing| KernelError::Fault(base::Fault::new(VirtAddr(at), base::FaultKind::Page(missing)));
+            self.s.phys().read_phys(self.place(at / page)?.add(inside), part).map_err(missing)?;
             at = at.saturating_add(len as u64);
             rest = after;
         }
         Ok(())
+    }
+
+    /// Where the bytes of a page of the file are.
+    fn place(&self, index: u64) -> Result<PhysAddr> {
+        let found = self.pages.binary_search_by_key(&index, |one| one.index).ok();
+        let Some(one) = found.and_then(|at| self.pages.get(at)) else {
+            let unknown = || KernelError::Open(format!("its page {index} is not in memory"));
+            return Err(self.lost.clone().unwrap_or_else(unknown));
+        };
+        self.cached.place(one).map_err(|e| KernelError::Open(format!("its page {index} is {}", e.why)))
     }
 
     fn end(&self) -> u64 {

@@ -5,6 +5,7 @@ use super::{BtfModule, Module, ModuleMemory, ModuleStruct, NO_NAME};
 use crate::containers::list::both_ways;
 use crate::containers::rbtree;
 use crate::error::{KernelError, Result};
+use crate::log::event;
 use crate::session::Session;
 use base::VirtAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -110,10 +111,7 @@ pub(super) fn with_types(s: &Session) -> Vec<VirtAddr> {
 /// The modules that the log's last report names; `None` where no report has such a line.
 pub(super) fn logged(s: &Session) -> Option<Vec<String>> {
     let listed = |line: &str| {
-        let (_, names) = line.split_once("Modules linked in:")?;
-        let words = names.split_whitespace().take_while(|word| !word.starts_with('['));
-        // with its taints: `virtio_ring(OE+)`
-        Some(words.filter_map(|word| word.split('(').next()).map(str::to_owned).collect())
+        Some(event::modules_linked(line)?.into_iter().map(|(name, _)| name.to_owned()).collect())
     };
     s.log().ok()?.records.iter().rev().find_map(|record| record.text.lines().find_map(listed))
 }

@@ -139,18 +139,13 @@ fn release_of(line: &str) -> Option<String> {
 
 /// `Modules linked in: a zoo(OE) b(-) [last unloaded: x]`: each with the mask of its taints.
 fn linked(lines: &[&str]) -> Vec<(String, u64)> {
-    let list = lines.iter().rev().find_map(|line| line.trim().strip_prefix("Modules linked in:"));
-    let list = list.and_then(|list| list.split('[').next()).unwrap_or_default();
-    let one = |word: &str| {
-        let (name, letters) = word.split_once('(').unwrap_or((word, ""));
+    let one = |(name, letters): (&str, &str)| {
         let set = taint::FLAGS.iter().filter(|(_, letter, _)| letters.contains(*letter));
         (name.to_owned(), set.fold(0, |mask, (bit, ..)| mask | 1 << bit))
     };
-    list.split_whitespace().take(MAX_MODULES).map(one).collect()
+    let last = lines.iter().rev().find_map(|line| event::modules_linked(line));
+    last.unwrap_or_default().into_iter().map(one).collect()
 }
-
-/// More modules than any machine has loaded.
-const MAX_MODULES: usize = 1 << 12;
 
 /// The functions that lines name with their sizes, each once.
 fn functions(lines: &[&str]) -> Vec<Function> {

@@ -22,7 +22,7 @@ pub use asserted::Asserted;
 pub use class::Class;
 pub use lockdep::{Listed, listed};
 pub use oops::{Named, Oops, Said, Trace, Traced, Who, is_place};
-pub(crate) use oops::{cpu_and_pid, functions, symbol, task_of};
+pub(crate) use oops::{cpu_and_pid, functions, modules_linked, symbol, task_of};
 pub use stall::Subject;
 pub use which::{fatal, find};
 

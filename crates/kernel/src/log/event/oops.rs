@@ -214,8 +214,8 @@ fn header(line: &str, out: &mut Oops) {
         out.cpu = rest.trim().parse().ok();
     } else if let Some(rest) = text.strip_prefix("Workqueue: ") {
         out.workqueue = Some(rest.trim().to_owned());
-    } else if let Some(rest) = text.strip_prefix("Modules linked in: ") {
-        out.marked_modules = marked_modules(rest);
+    } else if let Some(modules) = modules_linked(text) {
+        out.marked_modules = marked_modules(&modules);
     } else if let Some(rest) = text.strip_prefix("Hardware name: ") {
         out.hardware = Some(rest.trim().to_owned());
     }
@@ -235,15 +235,30 @@ fn taints(line: &str) -> Option<String> {
 /// More modules than a report needs.
 const MAX_MARKED: usize = 64;
 
-/// `a b(OE) c(-) [last unloaded: x(E)]`: the modules with capital letters.
-fn marked_modules(rest: &str) -> Vec<(String, String)> {
-    let rest = rest.split('[').next().unwrap_or_default();
-    let marked = |word: &str| {
-        let (name, letters) = word.strip_suffix(')')?.split_once('(')?;
+/// `Modules linked in: a b(OE) c(-) [last unloaded: x(E)]`: each module that is loaded, and the letters behind its name; `None`
+/// of another line.
+pub(crate) fn modules_linked(line: &str) -> Option<Vec<(&str, &str)>> {
+    let list = line.trim_start().strip_prefix("Modules linked in:")?;
+    let list = list.split('[').next().unwrap_or_default();
+    Some(list.split_whitespace().take(MAX_MODULES).map(name_and_letters).collect())
+}
+
+/// `c(OE)` in its two parts.
+fn name_and_letters(word: &str) -> (&str, &str) {
+    let (name, letters) = word.split_once('(').unwrap_or((word, ""));
+    (name, letters.trim_end_matches(')'))
+}
+
+/// More modules than any machine has loaded.
+const MAX_MODULES: usize = 1 << 12;
+
+/// The modules with capital letters: those of taints.
+fn marked_modules(modules: &[(&str, &str)]) -> Vec<(String, String)> {
+    let marked = |(name, letters): &(&str, &str)| {
         let letters: String = letters.chars().filter(char::is_ascii_uppercase).collect();
-        (!letters.is_empty()).then(|| (name.to_owned(), letters))
+        (!letters.is_empty()).then(|| ((*name).to_owned(), letters))
     };
-    rest.split_whitespace().filter_map(marked).take(MAX_MARKED).collect()
+    modules.iter().filter_map(marked).take(MAX_MARKED).collect()
 }
 
 /// CPU and thread of a line that names both.

@@ -1,7 +1,7 @@
 //! A package of the distribution, brought by its own manager into a folder of the cache, and taken out of it.
 
 use crate::{CommandError, Cx};
-use debuginfo::find::{Finder, WantedFile, WantedPackage, cache_dir, is_package};
+use debuginfo::find::{Finder, WantedFile, WantedPackage, is_package, scratch};
 use kernel::Session;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(super) fn bring(
             problems.push(format!("{} cannot be downloaded from here: {how}", package.package));
             continue;
         };
-        let folder = cache_dir().join("downloads").join(std::process::id().to_string());
+        let folder = scratch(&package.package);
         let got = download(cx, &words, &folder);
         let brought = got.map(|()| take(s, &folder, files));
         let _ = std::fs::remove_dir_all(&folder); // what was in it is unpacked
