@@ -258,6 +258,26 @@ fn call_frame_information_alone_and_beside_orc() {
     assert_eq!(world.unwind(from).frames[1].regs.get(RBX), None);
 }
 
+/// `vfork` of the C library takes its return address off the stack, so that the child may overwrite it there.
+#[test]
+fn a_return_address_in_a_register_leads_on_without_a_word_of_the_stack() {
+    const RDI: usize = 5;
+    let mut world = World::new();
+    world.cfi.insert(TEXT, row(CfiCfa::Reg(7, 0), &[(16, CfiRule::Register(5))]));
+    world.cfi.insert(TEXT + 0x100, row(CfiCfa::Reg(7, 8), &[(16, CfiRule::AtCfa(-8))]));
+    world.cfi.insert(TEXT + 0x200, row(CfiCfa::Reg(7, 8), &[(16, CfiRule::Undefined)]));
+    world.put(TASK + 0x1000, &[back(2)]);
+    let from = start(TEXT + 0x50, TASK + 0x1000).with(RDI, back(1));
+    let unwound = world.unwind(from);
+    assert_eq!(places(&unwound)[1..], [(back(1), How::Cfi), (back(2), How::Cfi)]);
+    assert_eq!(unwound.stopped, StopReason::EndOfStack);
+    // only a frame that called nothing can have it there: a caller whose table says so leads nowhere
+    world.cfi.insert(TEXT + 0x100, row(CfiCfa::Reg(7, 0), &[(5, CfiRule::Same), (16, CfiRule::Register(5))]));
+    world.cfi.insert(TEXT, row(CfiCfa::Reg(7, 0), &[(5, CfiRule::Same), (16, CfiRule::Register(5))]));
+    let unwound = world.unwind(from);
+    assert_eq!(unwound.stopped, StopReason::NoProgress(VirtAddr(TASK + 0x1000)));
+}
+
 #[test]
 fn entry_code_of_old_kernels_by_its_signal_frame() {
     let mut world = World::new();

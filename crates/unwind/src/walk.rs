@@ -160,8 +160,10 @@ impl Unwinder<'_> {
         let unknown = stack.is_none() && next.is_none();
         let far = from.sp.0.abs_diff(to.sp.0) > STACK_MAX;
         if stack == next && !(unknown && far) {
-            // an interrupted leaf function can have pushed nothing: equal is progress only for it
-            let exact = (!to.is_call || to.how == How::Link) && to.sp == from.sp;
+            // an interrupted leaf function can have pushed nothing: equal is progress only for it. One may also have taken its
+            // return address off the stack, as vfork() does, and have it in a register
+            let in_register = !from.is_call && to.how == How::Cfi && to.slot.is_none();
+            let exact = (!to.is_call || to.how == How::Link || in_register) && to.sp == from.sp;
             return if to.sp > from.sp || exact { Ok(()) } else { Err(StopReason::NoProgress(to.sp)) };
         }
         left.push(stack);
