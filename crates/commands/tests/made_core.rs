@@ -16,6 +16,9 @@ struct Process {
     /// The page that is mapped at 0x502000.
     page: u64,
     fpu: u64,
+    mm: u64,
+    /// The last mapping.
+    last: u64,
 }
 
 fn process() -> Process {
@@ -80,8 +83,9 @@ fn process() -> Process {
         ("vm_pgoff", 40, "u64"),
         ("vm_ops", 48, "*void"),
         ("anon_vma", 56, "*void"),
+        ("vm_private_data", 64, "*void"),
     ];
-    k.structure("vm_area_struct", 64, &vma);
+    k.structure("vm_area_struct", 72, &vma);
     let files = k.files(tasks[0], true);
     k.member("inode", ("i_nlink", 4, "u32"));
     let (mm, root) = (k.object("mm_struct"), k.user_tables());
@@ -150,7 +154,7 @@ fn process() -> Process {
             k.word(regs + at * 8, word);
         }
     }
-    Process { k, tasks, stacks, page: pages[2].1, fpu }
+    Process { k, tasks, stacks, page: pages[2].1, fpu, mm, last: vmas[5] }
 }
 
 /// The core as its readers see it.
@@ -257,6 +261,55 @@ fn a_core_has_the_process_s_bytes_and_no_others() {
         wanted.iter().all(|line| text.contains(&format!("hole {}", line.replacen(' ', ": ", 1)))),
         "{text}"
     );
+}
+
+/// The mappings of kernel pages that every process has: the vDSO, of which the first page is in its tables, and the data that
+/// it reads. Gives the image's data.
+fn special(k: &mut Kernel, mm: u64, last: u64) -> u64 {
+    k.structure("mm_context_t", 16, &[("vdso_image", 0, "*vdso_image"), ("vdso", 8, "*void")]);
+    k.member("mm_struct", ("context", 96, "mm_context_t"));
+    k.structure("vdso_image", 16, &[("data", 0, "*void"), ("size", 8, "u64")]);
+    k.structure("vm_special_mapping", 16, &[("name", 0, "*char"), ("pages", 8, "**page")]);
+    let ops = k.variable("special_mapping_vmops", 8);
+    let (image, data) = (k.object("vdso_image"), k.memory(3 * 4096));
+    k.put(data, &[b'v'; 4096]).put(data + 4096, &[b'w'; 4096]);
+    k.word(image, data).word(image + 8, 2 * 4096).word(mm + 96, image).word(mm + 104, 0xb1_0000);
+    let mut from = last;
+    for (name, start, pages, flags) in
+        [("[vvar]", 0xb0_0000_u64, 2_u64, 0xc04_4411_u64), ("[vdso]", 0xb1_0000, 3, 0x804_0075)]
+    {
+        let (vma, mapping, name) = (k.object("vm_area_struct"), k.object("vm_special_mapping"), k.text(name));
+        k.word(mapping, name).word(from + 16, vma);
+        for (at, word) in (0..).zip([start, start + pages * 4096, 0, flags, 0, 0, ops, 0, mapping]) {
+            k.word(vma + at * 8, word);
+        }
+        from = vma;
+    }
+    data
+}
+
+#[test]
+fn a_core_has_the_vdso_and_marks_the_data_that_it_reads() {
+    let mut made = process();
+    let mm = made.mm;
+    let data = special(&mut made.k, mm, made.last);
+    let folder = folder("vdso");
+    let path = folder.join("c");
+    let line = format!("gcore -o {} 2", path.display());
+    ask(&made.k, &line);
+    let core = Core::read(&path);
+    let holes = std::fs::read_to_string(folder.join("c.holes")).unwrap();
+    let bytes = [0xb1_0000, 0xb1_1fff, 0xb1_2000, 0xb0_0000].map(|at| core.byte(at));
+    assert_eq!(bytes, [Some(b'v'), Some(b'w'), None, None]);
+    let vvar = "0xb00000-0xb02000 data of the kernel's that the vDSO reads ([vvar]): no core has it";
+    let behind = "0xb12000-0xb13000 no page of it was touched";
+    assert!(holes.lines().any(|line| line == vvar) && holes.lines().any(|line| line == behind), "{holes}");
+    // a page of the image that the dump lost is a hole that says so
+    made.k.exclude(data + 4096);
+    assert!(ask(&made.k, &line).contains("hole 0xb11000-0xb12000: page excluded by the dump filter"));
+    let core = Core::read(&path);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!([0xb1_0000, 0xb1_1000].map(|at| core.byte(at)), [Some(b'v'), None]);
 }
 
 #[test]

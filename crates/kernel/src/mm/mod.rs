@@ -23,6 +23,7 @@ pub mod slub_cache;
 #[cfg(test)]
 mod slub_tests;
 pub mod sparse;
+pub mod special_mapping;
 pub mod stackdepot;
 pub mod swap;
 pub mod track;

@@ -15,6 +15,7 @@ use crate::fs::inode;
 use crate::fs::path::{self, FileStruct};
 use crate::mm::address_space;
 use crate::mm::filemap::{self, CachedBytes, PageCache};
+use crate::mm::special_mapping::{self, Special};
 use crate::mm::vma::{Vma, VmaStruct, Vmas, vmas};
 use crate::mm::vma_pages::{Place, runs};
 use crate::session::Session;
@@ -108,6 +109,10 @@ pub struct Part<'a> {
     pub content: Content<'a>,
 }
 
+/// Why there is nothing of a mapping.
+const UNTOUCHED: &str = "no page of it was touched";
+const KERNELS_DATA: &str = "data of the kernel's that the vDSO reads ([vvar]): no core has it";
+
 /// How much of a mapping belongs into a core.
 enum Wanted {
     All,
@@ -153,7 +158,14 @@ impl Reader<'_> {
             len: end.saturating_sub(at),
             content: Content::Hole { why, is_loss },
         };
-        let end = match self.wanted(&vma) {
+        let special = special_mapping::of(self.s, space.mm, &vma);
+        let wanted = match &special {
+            Ok(Some(own)) if own.is_vdso() => Ok(Wanted::All),
+            // /proc/PID/mem has no bytes of it either
+            Ok(Some(_)) if vma.flags & VM_IO != 0 => Ok(Wanted::None(KERNELS_DATA)),
+            _ => self.wanted(&vma),
+        };
+        let end = match wanted {
             Ok(Wanted::All) => vma.end,
             Ok(Wanted::First) => vma.start.saturating_add(self.s.page_size()).min(vma.end),
             Ok(Wanted::None(why)) => return each(hole(vma.start, vma.end, why.to_owned(), false)),
@@ -173,7 +185,7 @@ impl Reader<'_> {
                     Err(e) => each(lost(e.why.to_string(), e.why.is_loss()))?,
                 },
                 Place::Nowhere if is_plain => each(part(Content::Zeros))?,
-                Place::Nowhere => each(lost("no page of it was touched".to_owned(), false))?,
+                Place::Nowhere => self.untouched(space, vma, &special, run.at.0, bytes, each)?,
                 Place::File(offset) => self.of_file(vma, run.at.0, bytes, offset, each)?,
                 Place::Swap(swapped) => {
                     let file = swapped.file.unwrap_or_else(|| format!("device {}", swapped.kind));
@@ -187,6 +199,42 @@ impl Reader<'_> {
         }
         if end < vma.end {
             each(hole(end, vma.end, "not asked for".to_owned(), false))?;
+        }
+        Ok(())
+    }
+
+    /// Pages of a mapping without a file that the process has not touched: the vDSO's are where the kernel has them.
+    fn untouched<E>(
+        &self,
+        space: &Space,
+        vma: Vma,
+        special: &Result<Option<Special>>,
+        from: u64,
+        bytes: u64,
+        each: &mut dyn FnMut(Part<'_>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let size = self.s.page_size().max(1);
+        let hole =
+            |at, len, why: String, is_loss| Part { vma, at, len, content: Content::Hole { why, is_loss } };
+        let own = match special {
+            Ok(Some(own)) => own,
+            Ok(None) => return each(hole(from, bytes, UNTOUCHED.to_owned(), false)),
+            Err(e) => return each(hole(from, bytes, format!("{UNTOUCHED}: {e}"), e.is_loss())),
+        };
+        let mut page = vec![0; usize::try_from(size).unwrap_or(0)];
+        let mut at = from;
+        let end = from.saturating_add(bytes);
+        while at < end {
+            let len = size.min(end.saturating_sub(at));
+            match special_mapping::untouched(self.s, space.mm, &vma, own, at) {
+                Ok(Some(place)) => match self.page(place, &mut page) {
+                    Ok(()) => each(Part { vma, at, len, content: Content::Bytes(&page) })?,
+                    Err(e) => each(hole(at, len, e.why.to_string(), e.why.is_loss()))?,
+                },
+                Ok(None) => each(hole(at, len, UNTOUCHED.to_owned(), false))?,
+                Err(e) => each(hole(at, len, format!("{UNTOUCHED}: {e}"), e.is_loss()))?,
+            }
+            at = at.saturating_add(len);
         }
         Ok(())
     }
