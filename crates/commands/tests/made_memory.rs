@@ -277,3 +277,36 @@ fn meminfo_is_laid_out_as_the_kernel_does_it() {
     assert!(text.contains("in no count                              <?>"), "{text}");
     assert!(try_ask(&k, "meminfo -n 3").is_err(), "-n is of -w");
 }
+
+/// The array of pages has frames of which a dump has no memory: those that the firmware keeps, as of video memory.
+#[test]
+fn kmem_knows_a_page_that_is_no_memory() {
+    let (mut k, _) = zone(5);
+    k.member("page", ("_refcount", 52, "s32"));
+    let page = k.page(0xb000);
+    k.word(page, 0x1000).half(page + 52, 1);
+    for line in ["kmem -P b000000", "kmem b000000", "kmem -p b000000"] {
+        let text = ask(&k, line);
+        assert!(text.contains(&format!("{page:x}  b000000")), "{line}: {text}");
+    }
+    // beyond the array there is none, and no member of one
+    let text = ask(&k, "kmem -P 700000000000");
+    assert!(text.contains("physical address not found in mem map"), "{text}");
+    assert!(try_ask(&k, "kmem -m flags 700000000000").unwrap_err().contains("not mapped"));
+}
+
+#[test]
+fn kmem_names_the_stack_of_a_cpu() {
+    let mut k = Kernel::new();
+    k.cpus(2);
+    let stack = k.memory(16384);
+    let pointer = k.per_cpu("hardirq_stack_ptr", 8);
+    k.word(k.on_cpu(pointer, 1), stack + 16384);
+    let text = ask(&k, &format!("kmem {:x}", stack + 0x100));
+    let wanted = format!("CPU: 1  STACK: IRQ stack  RANGE: {stack:x} - {:x}", stack + 16384);
+    assert!(text.contains(&wanted), "{text}");
+    assert!(!ask(&k, &format!("kmem {:x}", stack - 8)).contains("IRQ stack"));
+    k.exclude(k.on_cpu(pointer, 0));
+    let report = answer(&k, &format!("kmem {:x}", stack + 0x8000)).unwrap();
+    assert!(report.is_incomplete());
+}

@@ -4,10 +4,10 @@
 use crate::sched::task::Task;
 use crate::session::{Fact, Session};
 use arch::StackSource;
-use base::VirtAddr;
+use base::{Fault, VirtAddr};
 use debuginfo::types::Space;
 use std::ops::Range;
-use unwind::Stack;
+pub use unwind::Stack;
 
 /// THREAD_SIZE where nothing tells: 16 KiB since 3.15 (6538b8ea886e).
 const THREAD_SIZE: u64 = 16 << 10;
@@ -95,6 +95,16 @@ fn irq_stack(s: &Session, cpu: u32) -> Option<(VirtAddr, VirtAddr)> {
 pub fn irq_stack_is_lost(s: &Session, cpu: u32) -> bool {
     let told_by = ["hardirq_stack_ptr", "irq_stack_ptr", "pcpu_hot", "irq_stack_union"];
     told_by.iter().any(|name| s.symbol(name).is_some()) && irq_stack(s, cpu).is_none()
+}
+
+/// Why it is not known where the stacks of a CPU besides its task's are: the dump lost what points to them.
+pub fn lost_pointer(s: &Session, cpu: u32) -> Option<Fault> {
+    let read = |name| s.mem().ptr(s.per_cpu(name, cpu).ok()?).err().filter(Fault::is_loss);
+    let exceptions = s.arch().stacks().exceptions().iter().map(|source| match source {
+        StackSource::Members { pointer, .. } => *pointer,
+        StackSource::Tops { table, .. } => *table,
+    });
+    ["hardirq_stack_ptr", "irq_stack_ptr", "pcpu_hot"].into_iter().chain(exceptions).find_map(read)
 }
 
 /// Whether a CPU is on its IRQ stack, by what entry code itself goes by: `hardirq_stack_inuse` since 5.12

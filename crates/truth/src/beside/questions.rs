@@ -231,6 +231,11 @@ const MEMORY: &[&str] = &[
     "kmem -p 1000",
     "kmem -g 4080",
     "kmem -S mnt_cache",
+    "kmem -P a0000",
+    "kmem -p a0000",
+    "kmem -S TASK",
+    "kmem -s TASK",
+    "kmem -S CACHE",
 ];
 
 /// Lines that change what later ones are about.
@@ -241,7 +246,7 @@ const CONTEXT: &[&str] = &["set PID", "set -c 0", "set -p"];
 /// # Errors
 /// The program does not tell what stands for the words.
 pub fn questions(case: &Case, files: &[PathBuf]) -> Result<Vec<(Group, String)>, String> {
-    let ask = ["ps", "sym linux_banner init_task"].map(str::to_owned);
+    let ask = ["ps", "sym linux_banner init_task", "kmem -s list"].map(str::to_owned);
     let answers = Answers::ask(files, &ask)?;
     let words = words(case, &answers)?;
     let groups = [
@@ -299,6 +304,11 @@ fn words(case: &Case, answers: &Answers) -> Result<Words, String> {
         words.push(("MODULE", module.address.trim_start_matches("0x").to_owned()));
     }
     words.push(("PHYS", "1000000".to_owned()));
+    if let Ok(caches) = answers.list("kmem -s list", "caches") {
+        let of_name = |cache: &&Value| cache.get("name").and_then(Value::as_str) == Some("mnt_cache");
+        let at = caches.iter().find(of_name).map(|cache| text(cache.get("cache")));
+        words.extend(at.map(|at| ("CACHE", at.trim_start_matches("0x").to_owned())));
+    }
     let map = case.truth.maps.iter().find(|map| map.pid == sleeper.pid && map.flags == "rw-p");
     words.extend(map.map(|map| ("USER", map.start.trim_start_matches("0x").to_owned())));
     Ok(words)

@@ -17,7 +17,7 @@ use kernel::mm::vmalloc::{self, Area};
 use kernel::mm::{slab, zone};
 use kernel::sched::cpu::per_cpu_offset;
 use kernel::sched::task::{Task, TaskStruct};
-use kernel::stack::stacks;
+use kernel::stack::stacks::{self, Stack};
 use kernel::{KernelError, Session};
 use report::{Cell, Line, Record, Report};
 
@@ -61,10 +61,7 @@ fn one(cx: &Cx<'_>, s: &Session, value: u64, physical: bool, row: &mut Record) {
         }
         return;
     }
-    if !s.phys().covers(PhysAddr(value)) {
-        row.error(format!("kmem: {value:x}: physical address not found in memory"));
-        return;
-    }
+    // what counts is the kernel's array of pages: it has reserved frames too, of which a dump has no memory
     match page_state::begin(s, Pfn(value >> s.page_shift())) {
         Ok(first) => virtual_one(cx, s, first.add(value & s.page_size().wrapping_sub(1)), row),
         Err(e) => row.lacking(e.is_loss(), format!("kmem: the direct map: {e}")),
@@ -94,6 +91,14 @@ fn virtual_one(cx: &Cx<'_>, s: &Session, at: VirtAddr, row: &mut Record) {
         record.items = set::shown(s, task, false).body.items;
         row.record("task", record);
         row.blank();
+    } else if let Some((cpu, stack)) = of_cpu(s, at) {
+        let line = Line::new().text("CPU: ").field("stack_cpu", cpu).text("  STACK: ");
+        let line = line.field("stack", stack.name).text("  RANGE: ");
+        let line = line.field("stack_start", Cell::Addr(stack.start.0)).zeros(16).text(" - ");
+        row.line(line.field("stack_end", Cell::Addr(stack.end.0)).zeros(16));
+        row.blank();
+    } else if let Some(e) = s.cpus().possible.iter().find_map(|cpu| stacks::lost_pointer(s, *cpu)) {
+        row.missing(format!("kmem: whether the address is in a CPU's stack is not known: {e}"));
     } else if let Some(why) = s.tasks().lack() {
         row.missing(format!("kmem: whether the address is a task's is not known: {why}"));
     }
@@ -109,7 +114,7 @@ fn virtual_one(cx: &Cx<'_>, s: &Session, at: VirtAddr, row: &mut Record) {
     };
     if found.is_some() {
         let mut report = Report::new("kmem");
-        match objects::at(cx, s, at, &mut report) {
+        match objects::at(cx, s, at, false, &mut report) {
             Ok(()) => row.items.extend(report.body.items),
             Err(e) => row.lacking_or_error(e.is_loss(), format!("kmem: {e}")),
         }
@@ -161,6 +166,15 @@ fn of_task(s: &Session, at: VirtAddr) -> Option<&Task> {
             stack.start <= at && at < stack.end
         })
     })
+}
+
+/// The CPU whose IRQ or exception stack holds an address.
+fn of_cpu(s: &Session, at: VirtAddr) -> Option<(u32, Stack)> {
+    let own = |cpu: &u32| {
+        let mut all = stacks::cpu_stacks(s, *cpu).into_iter();
+        all.find(|stack| stack.start <= at && at < stack.end).map(|stack| (*cpu, stack))
+    };
+    s.cpus().possible.iter().find_map(own)
 }
 
 /// The block of free pages that a page is in.
@@ -216,14 +230,13 @@ fn mapped_at(s: &Session, value: u64, row: &mut Record) -> Vec<VirtAddr> {
 /// The line of the page.
 fn page_of(s: &Session, at: PhysAddr, row: &mut Record) {
     let pfn = Pfn(at.0 >> s.page_shift());
-    if !s.phys().covers(at) {
-        row.error(format!("kmem: {:x}: physical address not found in mem map", at.0));
-        return;
-    }
     match Pages::new(s).read(pfn) {
         Ok(found) => {
             row.line(shown::heading());
             row.record("page", Record::of(shown::line(s, &found, &page::flag_names(s))));
+        }
+        Err(KernelError::Fault(e)) if !e.is_loss() => {
+            row.error(format!("kmem: {:x}: physical address not found in mem map", at.0));
         }
         Err(e) => row.lacking_or_error(e.is_loss(), format!("kmem: the page's struct page: {e}")),
     }

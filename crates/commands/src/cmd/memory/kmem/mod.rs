@@ -46,10 +46,10 @@ pub(crate) struct KmemArgs {
     /// Show the pools of huge pages
     #[arg(short = 'h')]
     huge: bool,
-    /// Show the slab caches, those of some names, or the cache and slab of an address
+    /// Show the slab caches, those of some names or addresses, or the cache, slab and object that hold an address
     #[arg(short = 's')]
     slabs: bool,
-    /// The same with slabs and objects; -S=1,3-5 shows what these CPUs keep
+    /// The same with all slabs and objects, of an address with all objects of its slab; -S=1,3-5 shows what these CPUs keep
     #[arg(short = 'S', value_name = "CPUS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     all_slabs: Option<String>,
     /// Show the caches that have others for groups of processes, with the sums of both
@@ -99,7 +99,7 @@ impl Run for Kmem {
          -f counts the blocks in the lists of free pages and holds them against the zone's own counts. -V has sums \
          over all CPUs; what a CPU has not yet added to a sum is not in it, as in /proc/vmstat. An address with -v is one that is \
          mapped there, or a physical one. Without any option an address is told: its symbol, module or per-CPU variable, the task \
-         whose task_struct or stack it is in, the area of vmalloc, the slab object with its state, the block of free pages, and \
+         whose task_struct or stack it is in, the CPU whose IRQ or exception stack it is in, the area of vmalloc, the slab object with its state, the block of free pages, and \
          its page. An address that is none of the kernel's is a physical one."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {

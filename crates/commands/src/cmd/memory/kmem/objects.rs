@@ -284,12 +284,20 @@ fn slab_heading() -> Line {
     Line::heading("  SLAB              MEMORY            NODE  TOTAL  ALLOCATED  FREE")
 }
 
-/// The cache, the slab and the object that hold an address; all objects, where it is that of a slab.
-pub(super) fn at(cx: &Cx<'_>, s: &Session, at: VirtAddr, report: &mut Report) -> Result<(), CommandError> {
-    let (inside, only) = match slab::data_of(s, at) {
+/// The cache, the slab and the object that hold an address; all objects of the slab, where it is that of a slab, or they are
+/// asked for.
+pub(super) fn at(
+    cx: &Cx<'_>,
+    s: &Session,
+    at: VirtAddr,
+    whole: bool,
+    report: &mut Report,
+) -> Result<(), CommandError> {
+    let (inside, object) = match slab::data_of(s, at) {
         Some(data) => (data, None),
         None => (at, Some(at)),
     };
+    let only = object.filter(|_| !whole);
     // an address in the array of pages is one of a page
     let Some((slab, cache_at)) = slab::slab_of(s, inside) else {
         return Err(CommandError::failed(format_args!(
@@ -315,7 +323,7 @@ pub(super) fn at(cx: &Cx<'_>, s: &Session, at: VirtAddr, report: &mut Report) ->
             Err(e) => row.lacking_or_error(e.is_loss(), format!("kmem: the slab: {e}")),
         }
     }
-    if let Some(object) = only.and_then(|at| slub::object_at(s, at)) {
+    if let Some(object) = object.and_then(|at| slub::object_at(s, at)) {
         object.damage.iter().for_each(|damage| row.warning(format!("kmem: {:x}: {damage}", object.at.0)));
     }
     report.list("found", vec![row]);

@@ -54,7 +54,8 @@ pub(super) fn members(
     report.line(Line::heading(format!("      PAGE        {}", heads.join("  "))));
     let pages = Pages::new(s);
     let one = |pfn: Pfn| {
-        let at = pages.at(pfn)?;
+        // a frame without a struct page has no members
+        let at = pages.read(pfn)?.at;
         let mut line = Line::new().field("page_struct", Cell::Addr(at.0)).zeros(16);
         for (text, path) in &wanted {
             line = line.text("  ").field(text.clone(), member(&scope, ty, at, path, text, decimal));

@@ -67,7 +67,11 @@ pub(super) fn show(
                     report.blank();
                 }
                 match number::hex(word).map(VirtAddr).filter(|at| s.arch().is_kernel(*at)) {
-                    Some(at) => objects::at(cx, s, at, report)?,
+                    Some(at) if found.all.contains(&at) => {
+                        report.line(heading());
+                        caches(cx, s, &[at], &ask, report)?;
+                    }
+                    Some(at) => objects::at(cx, s, at, ask.whole, report)?,
                     None => named(cx, s, word, &ask, report)?,
                 }
             }
