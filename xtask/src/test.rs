@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::bench::Peers;
 use crate::corpus::Part;
 use crate::run::{Error, command, installed, live, other, output, root, say};
-use crate::{clients, corpus, dist, fuzz, python, setup, tidy};
+use crate::{clients, corpus, dist, fuzz, package, python, setup, tidy};
 
 /// Arguments of `test`.
 #[derive(clap::Args)]
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         ("tidy", Box::new(tidy::check)),
         ("each architecture alone", Box::new(each_architecture_alone)),
         ("hermetic tests", Box::new(|| cargo(&["test", "--workspace", "--exclude", TRUTH]))),
+        ("the library from its packages", Box::new(package::check)),
         ("program", Box::new(|| cargo(&["build", "--release", "--package", "crashlens-cli"]))),
         (
             "tests on the shipped sample",
