@@ -200,7 +200,7 @@ pub(crate) enum ColorWhen {
 /// When the sandbox is entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub(crate) enum SandboxWhen {
-    /// Where nobody sits there, and nothing that was asked needs more
+    /// Where standard input is no terminal and all commands only read
     #[default]
     Auto,
     /// Always

@@ -82,7 +82,7 @@ impl Limits {
         while stopped.elapsed() < GRACE && !self.memory.as_mut().is_some_and(Memory::is_far_beyond) {
             std::thread::sleep(STEP);
         }
-        shell::last_words(&format!("crashlens: {why}: the work did not stop by itself"), self.json);
+        shell::last_words(&format!("crashlens: {why}: the work went on, and was ended"), self.json);
         std::process::exit(i32::from(shell::Ended::Incomplete.code()));
     }
 }

@@ -149,13 +149,33 @@ fn of_several_deaths_and_boots_the_last_death_counts() {
     assert!(text.contains("HISTORY") && text.contains("kernel BUG at zoo/asserts.c:64!"), "{text}");
 }
 
+/// What is said to show a statement answers here too: there is no memory.
+#[test]
+fn a_logs_evidence_is_the_log() {
+    let text = ask(OOPS.as_bytes(), "verdict -v").unwrap();
+    for wrong in ["[memory]", "mod -t", "sys -i", "bt"] {
+        let shown = |line: &&str| line.contains("  [") && line.contains(wrong);
+        assert_eq!(text.lines().find(shown), None, "{text}");
+    }
+    assert!(text.contains("[log]  log"), "{text}");
+}
+
+/// A folder of known issues that is of no use: the shipped ones still serve, and it is told.
+#[test]
+fn known_issues_that_are_not_there_are_told() {
+    let text = ask(OOPS.as_bytes(), "verdict --known /nosuch").unwrap();
+    assert!(text.contains(SIGNATURE) && !text.contains("UNKNOWN    known"), "{text}");
+    assert!(text.contains("known issues of --known: /nosuch: No such file"), "{text}");
+    assert!(ask(OOPS.as_bytes(), "verdict -b --known /nosuch").is_err(), "a short verdict compares none");
+}
+
 #[test]
 fn what_is_no_log_or_has_no_death_is_told() {
     let alive =
         "[    0.000000] Linux version 6.1.0-9-amd64 (gcc) #1 SMP\n[    1.000000] Run /init as init process\n";
     let text = ask(alive.as_bytes(), "verdict").unwrap();
     assert!(text.starts_with("VERDICT    no crash in this log"), "{text}");
-    assert!(!text.contains("living"), "{text}");
+    assert!(!text.contains("living") && text.contains("SIGNATURE  <not known"), "{text}");
     let prose = "a letter about a kernel that did not panic\n".repeat(200);
     assert!(ask(prose.as_bytes(), "verdict").unwrap_err().contains("no message of a kernel"));
     assert!(ask(b"", "verdict").is_err());

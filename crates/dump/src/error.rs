@@ -475,7 +475,10 @@ impl std::fmt::Display for Warning {
             ),
             Self::OfFile { path, why } => write!(f, "{}: {why}", path.display()),
             Self::StreamTruncated { offset } => {
-                write!(f, "flattened stream ends at offset {offset:#x} without its end mark")
+                write!(
+                    f,
+                    "the file is cut off at offset {offset:#x}: a flattened stream (makedumpfile -F) ends with a mark, and this has none"
+                )
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::explain::blame::{self, Blame, Found};
 use crate::explain::objects;
 use crate::explain::related;
 use crate::headline;
-use crate::known::{self, KnownError};
+use crate::known;
 use crate::losses;
 use crate::memory::usage;
 use crate::model::{Known, Lack, Place, Statement, Verdict, Victim, Who};
@@ -68,7 +68,28 @@ pub fn analyse(s: &Session, options: &Options) -> Verdict {
     };
     let short = if s.is_log() { log_alone(s, short) } else { short };
     let told = if options.brief { short } else { whole(&case, options, &Blame { found, from, at }, short) };
+    let told = if s.is_log() { by_log(told) } else { told };
     Verdict { losses: losses::of(&case, &told, options.brief), ..told }
+}
+
+/// A verdict that nothing but a log tells: what shows its statements is the log, and a machine of whose death it has no word
+/// need not have lived on.
+fn by_log(v: Verdict) -> Verdict {
+    let own = |statements: Vec<Statement>| -> Vec<Statement> {
+        statements.into_iter().map(Statement::by_log).collect()
+    };
+    let alive = v.class == Class::Alive;
+    Verdict {
+        class: if alive { Class::Unknown } else { v.class },
+        signature: if alive { Err(String::new()) } else { v.signature },
+        context: own(v.context),
+        module: own(v.module),
+        waits: own(v.waits),
+        related: own(v.related),
+        history: own(v.history),
+        evidence: own(v.evidence),
+        ..v
+    }
 }
 
 /// Of a log that does not tell how far KASLR moved the image, addresses are not known.
@@ -87,10 +108,7 @@ fn whole(case: &Case<'_>, options: &Options, blame: &Blame, short: Verdict) -> V
     let reported = case.lines.and_then(|lines| related::reported_object(s, class, &lines.texts()));
     let objects = objects::of(s, found.access.as_ref(), found.condition.as_ref(), reported);
     let stack = stack(case, class, blame);
-    let (known, unusable) = match known_issues(case, options, class, found, &stack) {
-        Ok(known) => (known, None),
-        Err(e) => (Vec::new(), Some(Lack::KnownIssues(e.to_string()))),
-    };
+    let (known, unusable) = known_issues(case, options, class, found, &stack);
     Verdict {
         context: context(case, class, blame.at),
         logged: trace::of(case),
@@ -213,15 +231,15 @@ fn is_machinery(name: &str) -> bool {
     roles::is_dying(name) || roles::is_delaying(name) || roles::is_finding(name)
 }
 
-/// The known issues that match.
+/// The known issues that match, and why a file of them serves nothing.
 fn known_issues(
     case: &Case<'_>,
     options: &Options,
     class: Class,
     found: &Found,
     stack: &[Option<String>],
-) -> Result<Vec<Statement>, KnownError> {
-    let entries = known::load(options.known.as_deref())?;
+) -> (Vec<Statement>, Option<Lack>) {
+    let (entries, unusable) = known::load(options.known.as_deref());
     let stack: Vec<String> = stack.iter().flatten().cloned().collect();
     let version = kernel::machine::system::version(case.s).unwrap_or_default();
     let release = kernel::machine::system::release(case.s).unwrap_or_default();
@@ -234,5 +252,5 @@ fn known_issues(
         build: &version,
         stack: &stack,
     };
-    Ok(known::matching(&entries, &seen))
+    (known::matching(&entries, &seen), unusable.map(|e| Lack::KnownIssues(e.to_string())))
 }

@@ -152,13 +152,32 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Entry>, KnownError> {
     toml::from_str::<Table>(text).map(|table| table.known).map_err(wrong)
 }
 
-/// The shipped entries and those of a folder's `*.toml`.
-pub(crate) fn load(folder: Option<&Path>) -> Result<Vec<Entry>, KnownError> {
-    let mut out = Vec::new();
+/// The shipped entries and those of a folder's `*.toml`; where the folder or a file of it is of no use, why.
+pub(crate) fn load(folder: Option<&Path>) -> (Vec<Entry>, Option<KnownError>) {
+    let (mut out, mut problem) = (Vec::new(), None);
+    let mut take = |read: Result<Vec<Entry>, KnownError>| match read {
+        Ok(entries) => out.extend(entries),
+        Err(e) => problem = problem.take().or(Some(e)),
+    };
     for (file, text) in SHIPPED {
-        out.extend(parse(file, text)?);
+        take(parse(file, text));
     }
-    let Some(folder) = folder else { return Ok(out) };
+    match folder.map(files) {
+        None => {}
+        Some(Err(e)) => take(Err(e)),
+        Some(Ok(files)) => files.iter().for_each(|path| take(file(path))),
+    }
+    (out, problem)
+}
+
+/// The entries of a file.
+fn file(path: &Path) -> Result<Vec<Entry>, KnownError> {
+    let text = std::fs::read_to_string(path).map_err(|e| KnownError::Read(path.to_owned(), e.to_string()))?;
+    parse(&path.display().to_string(), &text)
+}
+
+/// The files of known issues in a folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, KnownError> {
     let read = |e: std::io::Error| KnownError::Read(folder.to_owned(), e.to_string());
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(read)?
@@ -166,12 +185,7 @@ pub(crate) fn load(folder: Option<&Path>) -> Result<Vec<Entry>, KnownError> {
         .filter(|p| p.extension().is_some_and(|x| x == "toml"))
         .collect();
     files.sort();
-    for path in files {
-        let text =
-            std::fs::read_to_string(&path).map_err(|e| KnownError::Read(path.clone(), e.to_string()))?;
-        out.extend(parse(&path.display().to_string(), &text)?);
-    }
-    Ok(out)
+    Ok(files)
 }
 
 /// True where `text` fits a pattern with `*`; blanks do not count.

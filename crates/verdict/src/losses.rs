@@ -8,6 +8,7 @@ use crate::model::{Context, Lack, Loss, Lost, Says, Verdict, Who};
 use crate::victim::frames::Victim;
 use base::{Fault, GRANULE, VirtAddr};
 use kernel::log::lines::Lines;
+use kernel::machine::system;
 use kernel::module::taint;
 use kernel::sched::times::latest_clock;
 use kernel::stack::backtrace::Start;
@@ -37,8 +38,10 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     out.extend(module_types(s, v));
     out.extend(lost(Lost::Taints, taint::mask(s).err().as_ref()));
     out.extend(module_taints(s));
-    out.extend(lost(Lost::Release, kernel::machine::system::utsname(s).err().as_ref()));
-    out.extend(lost(Lost::Time, kernel::machine::system::clocks(s).err().as_ref()));
+    // another witness serves as well
+    let is_told = system::release(s).is_some() && system::version(s).is_some();
+    out.extend(lost(Lost::Release, system::utsname(s).err().filter(|_| !is_told).as_ref()));
+    out.extend(lost(Lost::Time, system::clocks(s).err().as_ref()));
     out.extend(hardware(s, v));
     out.extend(stack(s, &case.victim));
     if let Some(task) = case.victim.task {

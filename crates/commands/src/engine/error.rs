@@ -8,6 +8,11 @@ use std::fmt;
 /// The commands that work without a kernel, as the errors of the others list them.
 pub const WITHOUT_KERNEL: &str = "what needs no kernel works: info, log, rd -p, rd -f, search -p";
 
+/// The same, but for the command that just found that it does not.
+fn without_kernel(command: &str) -> String {
+    WITHOUT_KERNEL.replace(&format!(" {command},"), "")
+}
+
 /// Why a command gave no answer. Partial answers are no errors: they are reports with notes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,7 +46,7 @@ pub enum CommandError {
     #[error("{0}: needs an open dump, and none was named: crashlens {0} DUMP, or crashlens DUMP -c {0}")]
     NeedsDump(String),
     /// It needs more of the dump than could be opened.
-    #[error("{}{why}; {}", led(command), WITHOUT_KERNEL)]
+    #[error("{}{why}; {}", led(command), without_kernel(command))]
     Lacks {
         /// The command.
         command: String,
@@ -299,6 +304,13 @@ pub(crate) fn meant(near: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_needs_a_kernel_is_not_named_as_one_that_needs_none() {
+        let e = CommandError::Lacks { command: "log".to_owned(), why: "no kernel was found".to_owned() };
+        let text = e.to_string();
+        assert!(text.ends_with("what needs no kernel works: info, rd -p, rd -f, search -p"), "{text}");
+    }
 
     #[test]
     fn what_is_said_to_need_no_kernel_needs_none() {

@@ -341,7 +341,7 @@ fn take_by_force(opened: &mut Opened, file: &ObjectFile, why: &str) {
     opened.build = if alike { Build::Alike } else { Build::Foreign };
     let used = match opened.build {
         Build::Foreign => {
-            "; its addresses are not this kernel's, so only its types are used, and they can be wrong"
+            "; its addresses are not this kernel's: only its types are used, and only where memory does not contradict them"
         }
         _ => "",
     };

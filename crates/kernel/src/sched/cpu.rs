@@ -268,11 +268,14 @@ impl Fact for SharedAreas {
         let Some(table) = s.symbol("__per_cpu_offset") else { return Self::default() };
         let mut by_offset: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         // the masks of CPUs can need types, whose check asks this: all ids serve, those of no CPU are never asked for
-        let ids = nr_cpu_ids(s).unwrap_or(MAX_CPUS);
-        for cpu in (0..ids).filter_map(|cpu| u32::try_from(cpu).ok()) {
+        let counted = nr_cpu_ids(s);
+        for cpu in (0..counted.unwrap_or(MAX_CPUS)).filter_map(|cpu| u32::try_from(cpu).ok()) {
             let Ok(offset) = own_offset(s, table, cpu) else { break };
             if is_area(s, offset) {
                 by_offset.entry(offset).or_default().push(cpu);
+            } else if counted.is_none() && cpu > 0 {
+                // where the table ends is not known: behind the last CPU's area it holds none
+                break;
             }
         }
         let mut out = BTreeMap::new();

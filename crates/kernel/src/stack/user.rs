@@ -90,7 +90,7 @@ impl<'s> Content<'s> {
         self.object.get_or_init(|| {
             let bytes = self.bytes().as_ref().map_err(ToString::to_string)?;
             // what cannot be read is no reason to call it no object file
-            bytes.read_at(0, &mut [0; HEAD]).map_err(|e| format!("its head cannot be read: {e}"))?;
+            bytes.read_at(0, &mut [0; HEAD]).map_err(|e| format!("its ELF header cannot be read: {e}"))?;
             ObjectOfProcess::read(bytes.clone())
         })
     }

@@ -19,7 +19,7 @@ const fn nothing() -> Seen<'static> {
 
 #[test]
 fn what_ships_can_be_read_and_says_where_it_was_checked() {
-    let all = load(None).unwrap();
+    let all = load(None).0;
     assert!(!all.is_empty());
     for e in &all {
         assert!(!e.id.is_empty() && !e.explanation.is_empty() && !e.checked.is_empty(), "{e:?}");
@@ -44,7 +44,7 @@ fn what_ships_can_be_read_and_says_where_it_was_checked() {
 
 #[test]
 fn deaths_of_the_records_are_recognised_and_their_neighbours_are_not() {
-    let all = load(None).unwrap();
+    let all = load(None).0;
     // class, function and its callers, release, the entry
     for (class, stack, release, want) in [
         (Class::NullPointer, "tcp_rearm_rto tcp_send_loss_probe", "5.4.0-174-generic", "tcp-rearm-rto-empty"),
@@ -271,7 +271,7 @@ fn a_condition_without_names_is_told_as_the_source_has_it() {
 /// The compiler may put the function that asserts into any that calls it.
 #[test]
 fn an_assertion_is_known_by_its_file_where_its_function_was_inlined() {
-    let all = load(None).unwrap();
+    let all = load(None).0;
     let condition = cexpr::Expr::words("total_sg > vq->split.vring.num".to_owned());
     let told = |function: &str, file: Option<&str>| {
         let place = Place { function: function.into(), file: file.map(Into::into), ..Place::default() };

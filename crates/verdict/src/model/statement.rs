@@ -21,6 +21,14 @@ impl Statement {
         Self { says: says.into(), how, commands: commands.to_vec() }
     }
 
+    /// The same where nothing but the log is at hand: memory has shown nothing.
+    pub(crate) fn by_log(self) -> Self {
+        match self.how {
+            How::Memory => Self { how: How::Log, commands: vec!["log".to_owned()], ..self },
+            _ => Self { commands: vec!["log".to_owned()], ..self },
+        }
+    }
+
     /// What the log says.
     pub(crate) fn logged(says: impl Into<Says>) -> Self {
         Self::new(How::Log, says, &["log".to_owned()])

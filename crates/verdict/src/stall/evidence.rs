@@ -96,8 +96,8 @@ pub(crate) fn held(s: &Session, task: &Task) -> Vec<Statement> {
     spin::taken(s, task).into_iter().filter(own).map(row).collect()
 }
 
-/// Of several that stand still, the one that the verdict is of: of tasks that hang the first message's whose task it
-/// still is, of CPUs the one that the panic was for.
+/// Of several that stand still, the one that the verdict is about: of hung tasks that of the first message whose task is
+/// still there, of CPUs the one that the panic was for.
 pub(crate) fn subject_of<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'e Subject> {
     let hangs = |subject: &&Subject| task.is_none_or(|t| subject.pid.is_none() || Some(t.pid) == subject.pid);
     match event.class {
@@ -106,11 +106,11 @@ pub(crate) fn subject_of<'e>(event: &'e Event, task: Option<&Task>) -> Option<&'
     }
 }
 
-/// The others that hang beside the one that the verdict is of.
+/// The others that hang beside the one that the verdict is about.
 pub(crate) fn others(event: &Event, told: Option<i32>) -> Option<Statement> {
     let is_other =
         |subject: &&Subject| (told.is_none() || subject.pid != told) && is_named(event.class, subject);
-    // of tasks that hang the verdict is of the first, and the event is the last
+    // the verdict is about the first hung task, and the event is the last
     let last = event.subject.as_ref().filter(|_| event.class == Class::HungTask && told.is_some());
     let others: Vec<Subject> = event.others.iter().chain(last).filter(is_other).cloned().collect();
     (!others.is_empty()).then(|| Statement::logged(Stall::Others(event.class, others)))

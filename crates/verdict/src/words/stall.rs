@@ -57,7 +57,7 @@ impl fmt::Display for Stall {
             ),
             Stall::Others(class, subjects) => {
                 let names = subjects.iter().map(|s| subject(*class, s)).filter(|text| !text.is_empty());
-                write!(f, "reported before: {}", joined(names, "; "))
+                write!(f, "also reported: {}", joined(names, "; "))
             }
         }
     }

@@ -146,7 +146,7 @@ impl fmt::Display for Lack {
             Lack::LogPart(why) => write!(f, "what a part of the log says: {why}"),
             Lack::Log(why) => write!(f, "what the log says: {why}"),
             Lack::Memory => f.write_str(
-                "not in a log: values in memory, the objects that pointers lead to, other tasks and CPUs",
+                "not in a log: values in memory, the objects that pointers lead to, tasks and CPUs that it does not name",
             ),
             Lack::PanicTask(cpu) => {
                 write!(f, "the task that panicked: what CPU {cpu} ran cannot be read")
@@ -183,13 +183,13 @@ impl fmt::Display for Lack {
                 write!(f, "who jumped to {to:016x}: no call before the return address {ret:x}")
             }
             Lack::Returner => f.write_str("which function returned: its return address is gone"),
-            Lack::NotFollowed(why) => write!(f, "the condition and the operands of the instruction: {why}"),
+            Lack::NotFollowed(why) => write!(f, "which values the instruction worked with: {why}"),
             Lack::ReportedTask(who) => {
                 write!(f, "the task of the report, {who}: it is none of those that are known")
             }
             Lack::Waiters(why) => write!(f, "who else waits, and for what: {why}"),
             Lack::RunQueue(cpu) => write!(f, "what CPU {cpu} ran: its run queue is not readable"),
-            Lack::KnownIssues(why) => write!(f, "known issues: {why}"),
+            Lack::KnownIssues(why) => write!(f, "known issues of --known: {why}"),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct WqArgs {
     /// All pools, with the workers that do nothing
     #[arg(short = 'a')]
     all: bool,
-    /// Works whose time has not come
+    /// Delayed works: their timers have not fired yet
     #[arg(short = 'd')]
     delayed: bool,
     /// The workqueues
@@ -58,7 +58,7 @@ impl Run for Wq {
          worker runs which function, of which workqueue, and since when; the works that wait for a worker, with the time \
          since the pool last began one (the kernel does not note when a work was given); and the works that wait until fewer \
          of their workqueue are active. -a shows all pools, with the workers that do nothing and what they did last. -d shows \
-         works whose time has not come, the one that is due first leading. -w shows the workqueues: how many works each may \
+         delayed works (their timers have not fired yet), the one that is due first leading. -w shows the workqueues: how many works each may \
          have active in a pool, how many are active, not done and held back. A rescuer that helps a pool is among its workers."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
@@ -69,7 +69,7 @@ impl Run for Wq {
             &[
                 Example::new("wq", "pools that have work"),
                 Example::new("wq -a", "all pools and workers"),
-                Example::new("wq -d", "works whose time has not come"),
+                Example::new("wq -d", "delayed works"),
                 Example::new("wq -w events", "one workqueue"),
             ]
         }
@@ -351,7 +351,7 @@ impl Asked<'_> {
             Record::of(self.work(line, &delayed.work))
         });
         report.list("delayed", rows.collect());
-        problems::tell(report, "wq", "works whose time has not come", &lost);
+        problems::tell(report, "wq", "delayed works", &lost);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ mod json;
 mod logged;
 
 use crate::{CommandError, Cx, Example, Run};
-use ::verdict::model::{CodeLine, Known, Loss, Operand, Past, Place, Related, Says};
+use ::verdict::model::{CodeLine, Known, Lack, Loss, Operand, Past, Place, Related, Says};
 use ::verdict::{How, Options, Statement, Verdict};
 use kernel::debug::source::Effort;
 use kernel::{Fetch, Session};
@@ -24,7 +24,7 @@ pub(crate) struct VerdictArgs {
     #[arg(short = 'v', long)]
     evidence: bool,
     /// Only the kind of death, the place and the condition: what a session begins with
-    #[arg(short = 'b', long, conflicts_with = "evidence")]
+    #[arg(short = 'b', long, conflicts_with_all = ["evidence", "known"])]
     brief: bool,
     /// Also match the known issues of DIR/*.toml
     #[arg(long, value_name = "DIR")]
@@ -141,6 +141,10 @@ fn lacks(v: &Verdict, out: &mut Report) {
     };
     if !v.losses.is_empty() {
         out.list("lacks", told.iter().chain(&untold).map(row).collect());
+    }
+    // what was asked for by name and is of no use is no gap of the dump
+    for why in v.undetermined.iter().filter(|lack| matches!(lack, Lack::KnownIssues(_))) {
+        out.error(format!("verdict: {why}; those that come with crashlens were compared"));
     }
     for loss in untold {
         out.missing(format!("verdict: {} cannot be read: {}", loss.what, loss.why));
@@ -267,6 +271,7 @@ fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: 
     let unknown: Vec<Record> = v
         .undetermined
         .iter()
+        .filter(|lack| !matches!(lack, Lack::KnownIssues(_)))
         .enumerate()
         .map(|(n, lack)| Record::of(lead(n, "UNKNOWN").field("text", lack.to_string())))
         .collect();

@@ -7,6 +7,7 @@ mod stackdump;
 use crate::engine::command::arguments;
 use crate::engine::command::has_letter;
 use crate::show::address;
+use crate::show::source::no_debug;
 use crate::show::tasks::{self, Named};
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
@@ -253,7 +254,12 @@ impl Run for Bt {
             out.push(record);
         }
         let unmentioned = shape.reference.as_ref().filter(|_| out.is_empty());
+        let shown = !out.is_empty();
         report.list("backtraces", out);
+        let of_kernel = || no_debug(s, s.symbol("_stext")?);
+        if let Some(why) = of_kernel().filter(|_| shown && args.lines) {
+            report.info(format!("bt: no source lines of the kernel: {why}"));
+        }
         if let Some(reference) = unmentioned {
             let text = format!("bt: no frame of the tasks asked for ({asked}) has {reference}");
             report.lacking_or_error(report.is_incomplete(), text);
