@@ -363,7 +363,8 @@ fn zeros_where_a_kernel_has_none_are_as_good_as_missing() {
             changed |= found.changed;
             wrong.extend(found.wrong.into_iter().map(|w| format!("{what}: {line}: {w}")));
         }
-        assert!(changed, "{what} changes nothing");
+        // of the names of the kernel the dump has other witnesses
+        assert_eq!(changed, what != "init_uts_ns", "{what}");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     // the list that leads to itself: what is loaded is found by another way, and the damage is told
