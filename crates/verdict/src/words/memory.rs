@@ -44,12 +44,12 @@ impl fmt::Display for Memory {
 impl fmt::Display for PageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PageKind::Anonymous => "anonymous",
-            PageKind::Cache => "page cache",
+            PageKind::Anonymous => "anonymous (with shared memory)",
+            PageKind::Cache => "files in the page cache",
             PageKind::Unevictable => "unevictable",
             PageKind::Reclaimable => "reclaimable slab",
             PageKind::Unreclaimable => "unreclaimable slab",
-            PageKind::Shared => "shared memory (part of the above)",
+            PageKind::Shared => "shared memory alone (shmem)",
             PageKind::Tables => "page tables",
             PageKind::Stacks => "kernel stacks",
             PageKind::Free => "free",

@@ -102,7 +102,7 @@ impl fmt::Display for For {
                     (Some(who), false) if *lost == LostOwner::Younger => write!(
                         f,
                         "whose owner field points to a task_struct that is now {who}'s, which began after the wait: \
-                         most likely the owner exited with it, or {who} took it since"
+                         most likely the owner exited while it held the lock, or {who} took it since"
                     ),
                     (Some(who), false) if *lost == LostOwner::Unproven => write!(
                         f,

@@ -132,7 +132,7 @@ const fn proviso(proof: Proof) -> &'static str {
     match began {
         Standing::Older => "  (by its task_struct: a task that had this before may have ended with the lock)",
         Standing::Younger => {
-            "  (it began after the wait: another task had the lock and ended, or it took it since)"
+            ", which began after the wait: most likely another task that has exited, or it took it since"
         }
         Standing::Unknown => {
             "  (whether it began before the wait is not known: another task may have had the lock and ended)"
@@ -171,6 +171,16 @@ fn lock(
                 (true, _) => "  (the last of its readers)",
                 (_, true) => "  (who took it last)",
                 _ => proof.map_or("", proviso),
+            };
+            let began_later = matches!(
+                proof,
+                Some(Proof::NotTaken(Standing::Younger) | Proof::NotFollowed(Standing::Younger))
+            );
+            // the heading names no owner that most likely is none
+            let line = if began_later && !*readers && !*last {
+                line.text("its task_struct is now that of ")
+            } else {
+                line
             };
             line.field("owner", named(task)).text(what)
         }
