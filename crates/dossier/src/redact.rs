@@ -5,6 +5,7 @@
 //! address, a path or a quoted text is. **Invariant:** of the log only what the kernel itself wrote stays; what processes wrote
 //! into it is left out whole.
 
+mod rules;
 mod scrub;
 
 use crate::book::{Book, Part, data};
@@ -56,14 +57,13 @@ impl Secrets {
             log.records.iter().filter(|record| record.facility != 0).filter_map(|record| record.seq).collect()
         });
         let names = if classes.contains(&Class::Names) { names(book, layers) } else { BTreeMap::new() };
-        let kernel_threads = threads(book, true);
-        let all: Vec<Class> = classes.iter().copied().collect();
-        Self {
-            scrub: Scrub::new(&classes, names, kernel_threads),
-            classes,
-            by_users,
-            redacted: Redacted::none(&all),
+        let mut scrub = Scrub::new(&classes, names, threads(book, true)).keeping(own_texts(book, layers));
+        if classes.contains(&Class::Names) {
+            let kernels = log.into_iter().flat_map(|log| &log.records).filter(|record| record.facility == 0);
+            scrub.learn(kernels.map(|record| record.text.as_str()));
         }
+        let all: Vec<Class> = classes.iter().copied().collect();
+        Self { scrub, classes, by_users, redacted: Redacted::none(&all) }
     }
 
     /// Leaves it out.
@@ -247,26 +247,38 @@ fn names(book: &Book, layers: &Layers) -> BTreeMap<String, String> {
             out.insert(value.to_owned(), instead.to_owned());
         }
     };
+    for name in users(book, layers) {
+        put(&name, rules::USER);
+    }
     if let Some(names) = layers.session().ok().and_then(|s| kernel::machine::system::utsname(s).ok()) {
-        put(&names.nodename, "[host]");
-        put(names.nodename.split('.').next().unwrap_or_default(), "[host]");
+        put(&names.nodename, rules::HOST);
+        put(names.nodename.split('.').next().unwrap_or_default(), rules::HOST);
         if names.domainname != "(none)" {
-            put(&names.domainname, "[domain]");
+            put(&names.domainname, rules::DOMAIN);
         }
     }
     if let Some(names) = &layers.image().dump.facts().utsname {
-        put(&names.nodename, "[host]");
+        put(&names.nodename, rules::HOST);
     }
     for name in &layers.image().dump_names {
         put(name, "DUMP");
     }
     for (part, list, keys, instead) in [
         ("network", "devices", &["addresses", "networks", "peers", "hardware"][..], "[network address]"),
-        ("mounts", "mounts", &["directory", "device"][..], "[path]"),
+        ("mounts", "mounts", &["directory", "device"][..], rules::PATH),
     ] {
         let rows = all(book.data(part), list);
         for value in rows.iter().flat_map(|row| keys.iter().filter_map(|key| row.get(*key))) {
-            strings(value).into_iter().filter(|name| *name != "/").for_each(|name| put(name, instead));
+            for name in strings(value).into_iter().filter(|name| *name != "/") {
+                put(name, instead);
+                // of what another machine serves: `nas1:/export`, `//nas1/share`
+                if part == "mounts"
+                    && let Some(host) = host_of(name)
+                {
+                    put(host, rules::HOST);
+                    put(host.split('.').next().unwrap_or_default(), rules::HOST);
+                }
+            }
         }
     }
     let rows = all(book.data("hardware"), "dmi");
@@ -284,6 +296,45 @@ fn names(book: &Book, layers: &Layers) -> BTreeMap<String, String> {
         out.remove(common);
     }
     out
+}
+
+/// The machine in the name of a mount's source.
+fn host_of(device: &str) -> Option<&str> {
+    let host = match device.strip_prefix("//") {
+        Some(rest) => rest.split('/').next()?,
+        None => device.split_once(":/").map(|(host, _)| host)?,
+    };
+    (!host.is_empty() && !host.contains('/')).then_some(host)
+}
+
+/// Whose folders paths of the log and of mounts lead to.
+fn users(book: &Book, layers: &Layers) -> BTreeSet<String> {
+    const HOMES: &[&str] =
+        &["/home/", "/Users/", "/run/user/", "/media/", "/var/spool/mail/", "/var/spool/cron/crontabs/"];
+    let mounts = all(book.data("mounts"), "mounts");
+    let mounts = mounts.iter().filter_map(|row| row.get("directory")).flat_map(strings);
+    let log = layers.session().ok().and_then(|s| s.log().ok());
+    let lines = log.into_iter().flat_map(|log| &log.records).map(|record| record.text.as_str());
+    let mut out = BTreeSet::new();
+    for text in mounts.chain(lines) {
+        for home in HOMES {
+            for (at, _) in text.match_indices(home) {
+                let rest = text.get(at.saturating_add(home.len())..).unwrap_or_default();
+                let end =
+                    rest.find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c))).unwrap_or(rest.len());
+                out.extend(rest.get(..end).filter(|name| !name.is_empty()).map(ToOwned::to_owned));
+            }
+        }
+    }
+    out
+}
+
+/// Sentences and ids that are crashlens' own or the build's: known issues with their commits, and build ids.
+fn own_texts(book: &Book, layers: &Layers) -> Vec<String> {
+    let known = all(book.data("verdict"), "known");
+    let texts = known.iter().filter_map(|row| row.get("text")).flat_map(strings).map(ToOwned::to_owned);
+    let build = layers.session().ok().and_then(|s| s.build_id()).map(kernel::hex);
+    texts.chain(build).collect()
 }
 
 /// All strings of a value.
