@@ -176,6 +176,13 @@ pub(crate) struct Cli {
     pub(crate) generate_man: bool,
 }
 
+impl Cli {
+    /// The program's name, as it was called.
+    pub(crate) const fn name(&self) -> &'static str {
+        if self.as_crash { crate::as_crash::NAME } else { "crashlens" }
+    }
+}
+
 /// `--kaslr`'s value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kaslr {

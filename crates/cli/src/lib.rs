@@ -16,6 +16,7 @@ mod run;
 mod sandbox;
 mod split;
 mod triage;
+mod verb;
 mod verbs;
 
 use base::Cancel;

@@ -21,6 +21,7 @@ pub(crate) struct Limits {
     time: Option<(Duration, String)>,
     memory: Option<Memory>,
     json: bool,
+    name: &'static str,
 }
 
 /// A limit of memory.
@@ -46,7 +47,7 @@ impl Limits {
         let time = cli.time_limit.as_ref().map(|limit| {
             (Duration::from_millis(limit.value), format!("the time limit of {} was reached", limit.text))
         });
-        Ok(Self { time, memory, json: cli.json })
+        Ok(Self { time, memory, json: cli.json, name: cli.name() })
     }
 
     /// True where there is one.
@@ -82,7 +83,7 @@ impl Limits {
         while stopped.elapsed() < GRACE && !self.memory.as_mut().is_some_and(Memory::is_far_beyond) {
             std::thread::sleep(STEP);
         }
-        shell::last_words(&format!("crashlens: {why}: the work went on, and was ended"), self.json);
+        shell::last_words(&format!("{}: {why}: the work went on, and was ended", self.name), self.json);
         std::process::exit(i32::from(shell::Ended::Incomplete.code()));
     }
 }

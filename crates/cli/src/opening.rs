@@ -8,8 +8,9 @@ use kernel::{Fetch, Layers, OpenOptions};
 use shell::say;
 
 /// Why the exit code is that of an answer which may lack something, whatever the answer says of it.
-pub(crate) fn say_losses(layers: &Layers) {
-    layers.image().losses().iter().for_each(|why| say(&format!("crashlens: warning: {why}")));
+pub(crate) fn say_losses(cli: &Cli, layers: &Layers) {
+    let name = cli.name();
+    layers.image().losses().iter().for_each(|why| say(&format!("{name}: warning: {why}")));
 }
 
 /// Who names a kernel is answered of that one or not at all.

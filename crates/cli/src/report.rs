@@ -2,18 +2,23 @@
 
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::opening::{chosen_kernel, open_options, say_losses};
+use crate::opening::{chosen_kernel, say_losses};
 use crate::verbs::ReportArgs;
 use base::Cancel;
 use dossier::Book;
-use kernel::{Fetch, KernelError, Layers};
+use kernel::{KernelError, Layers, OpenOptions};
 use shell::{Ended, print_page, say};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Asks the commands and writes what they said.
-pub(crate) fn run(cli: &Cli, args: &ReportArgs) -> Result<Ended, Failure> {
+pub(crate) fn run(
+    cli: &Cli,
+    args: &ReportArgs,
+    open: OpenOptions,
+    cancel: &Cancel,
+) -> Result<Ended, Failure> {
     if cli.files.is_empty() {
         return Err(Failure::Usage(
             "report: no dump was named\n\nUsage: crashlens report DUMP [VMLINUX]".to_owned(),
@@ -25,25 +30,28 @@ pub(crate) fn run(cli: &Cli, args: &ReportArgs) -> Result<Ended, Failure> {
                 .to_owned(),
         ));
     }
-    let cancel = Cancel::new();
-    shell::catch_interrupts(&cancel);
+    shell::catch_interrupts(cancel);
     let leave_out = args.redact.as_ref().map(|classes| classes.0.as_slice()).unwrap_or_default();
-    let layers = match Layers::open(open_options(cli, &cancel, Fetch::Always)) {
+    let layers = match Layers::open(open) {
         Ok(layers) => layers,
+        Err(e) if cancel.ended().is_some() => return Err(Failure::of_dump(e).within(cancel)),
         Err(e) => return unreadable(cli, args, leave_out, e),
     };
-    chosen_kernel(cli, &layers)?;
+    chosen_kernel(cli, &layers).map_err(|why| why.within(cancel))?;
     if !cli.silent {
-        say_losses(&layers);
+        say_losses(cli, &layers);
     }
     // where it goes is settled before the work
     let to = target(args, &layers.image().dump_paths)?;
     if let Some(why) = to.path().and_then(|path| layers.why_not_written(path)) {
         return Err(Failure::Failed(why));
     }
-    let stopped = || Failure::Stopped("report: stopped, nothing was written".to_owned());
-    let book = dossier::collect(&layers, &cancel, leave_out).map_err(|_| stopped())?;
+    let stopped = || Failure::Stopped("report: stopped, nothing was written".to_owned()).within(cancel);
+    let book = dossier::collect(&layers, cancel, leave_out).map_err(|_| stopped())?;
     put(cli, &book, &to)?;
+    if let Some(why) = cancel.ended() {
+        say(&format!("crashlens: {why}: the report has what was known by then"));
+    }
     let cut = layers.image().dump.facts().is_incomplete();
     Ok(if book.is_whole() && !cut { Ended::Good } else { Ended::Incomplete })
 }
@@ -113,11 +121,9 @@ fn target(args: &ReportArgs, dumps: &[PathBuf]) -> Result<To, Failure> {
         Some(path) if path.as_os_str() == "-" => return Ok(To::Stdout),
         Some(path) => path.clone(),
         None => {
-            let dump = dumps.first().and_then(|path| path.file_name());
-            let mut name = dump.unwrap_or_else(|| "dump".as_ref()).to_owned();
-            name.push(".html");
-            let path = PathBuf::from(name);
-            if path.exists() {
+            let path = default_name(dumps.first().map_or_else(|| Path::new("dump"), PathBuf::as_path));
+            // the sandbox has made it, empty
+            if path.metadata().is_ok_and(|file| file.len() > 0) {
                 let why = "is there already; -o names a file that may be written over";
                 return Err(Failure::Failed(format!("{}: {why}", path.display())));
             }
@@ -125,6 +131,13 @@ fn target(args: &ReportArgs, dumps: &[PathBuf]) -> Result<To, Failure> {
         }
     };
     Ok(To::File(path))
+}
+
+/// The page's file where none is named: in this folder.
+pub(crate) fn default_name(dump: &Path) -> PathBuf {
+    let mut name = dump.file_name().unwrap_or_else(|| "dump".as_ref()).to_owned();
+    name.push(".html");
+    PathBuf::from(name)
 }
 
 fn write(book: &Book, path: &Path) -> io::Result<()> {

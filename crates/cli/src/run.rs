@@ -1,13 +1,13 @@
 //! From the command line to a session and a shell.
 
 use crate::Opened;
-use crate::cli::{Cli, ColorWhen, SandboxWhen};
+use crate::cli::{Cli, ColorWhen};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::names::Names;
 use crate::opening::{chosen_kernel, open_options, say_losses};
 use crate::split::Split;
-use crate::verbs::{self, Verb};
+use crate::verbs;
 use base::Cancel;
 use commands::{Edit, Origin, Scroll, Settings};
 use kernel::{Fetch, KernelError, Layers};
@@ -30,21 +30,24 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
             (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
         return print(&format!("crashlens {version} for {machine} {system}"));
     }
-    if let Some(verb) = verbs::read(split.command.as_deref().unwrap_or_default())? {
-        if cli.time_limit.is_some() || cli.memory_limit.is_some() || cli.sandbox == SandboxWhen::On {
-            let why =
-                "--time-limit, --memory-limit and --sandbox are for commands, not for mcp, report and triage";
-            return Err(Failure::Usage(why.to_owned()));
-        }
-        return run_verb(cli, &verb);
+    if let Some(page) = verbs::help_page(split.command.as_deref().unwrap_or_default()) {
+        return print(page.trim_end());
+    }
+    if let Some(verb) = verbs::read(split)? {
+        return crate::verb::run(cli, split, &verb);
     }
     let command = if cli.crash.log { Some(vec!["log".to_owned()]) } else { split.command.clone() };
     let once = command.is_some() || !cli.commands.is_empty();
     if cli.files.is_empty() && !once && cli.input.is_empty() {
         return Err(Failure::Usage(
-            "no dump was named\n\nUsage: crashlens [OPTIONS] DUMP [VMLINUX]\n\
-             For more, try 'crashlens --help' and 'crashlens help'."
-                .to_owned(),
+            match cli.as_crash {
+                true => "no dump was named\n\nUsage: crash [OPTIONS] VMLINUX DUMP\nFor more, try 'crash --help' and 'crash -h COMMAND'.",
+                false => {
+                    "no dump was named\n\nUsage: crashlens [OPTIONS] DUMP [VMLINUX]\n\
+                     For more, try 'crashlens --help' and 'crashlens help'."
+                }
+            }
+            .to_owned(),
         ));
     }
     named_files(cli)?;
@@ -82,23 +85,23 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
     };
     let banner = !cli.silent && !once && format == Format::Text;
     if !cli.silent {
-        cli.crash.idle().into_iter().for_each(|why| say(&format!("crashlens: {why}")));
+        cli.crash.idle().into_iter().for_each(|why| say(&format!("{}: {why}", cli.name())));
     }
     if let Some(layers) = &layers {
         // a kernel file that is not this dump's is told before anything is answered
         let image = layers.image();
         if !once || image.has_kernel_file() || image.has_module_files() {
-            ready(layers, once).map_err(|why| why.within(&cancel))?;
+            ready(cli, layers, once).map_err(|why| why.within(&cancel))?;
         }
         chosen_kernel(cli, layers).map_err(|why| why.within(&cancel))?;
         if !cli.silent {
-            say_losses(layers);
+            say_losses(cli, layers);
         }
     }
     let options = Options { missing: split.missing.clone(), ..options(cli, format, cancel) };
     let settings = Settings { limited, ..settings(cli, layers.as_deref())? };
     let mut shell = Shell::new(layers.as_deref(), settings, options);
-    shell.begin(&title(&shell.settings)).map_err(|e| Failure::output(&e))?;
+    shell.begin(&title(cli, &shell.settings)).map_err(|e| Failure::output(&e))?;
     let command_alone = command.is_some();
     let ended = work(cli, command, &mut shell, layers.as_deref(), banner);
     shell.end().map_err(|e| Failure::output(&e))?;
@@ -109,39 +112,8 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
     Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
 }
 
-/// Does what is more than commands over one dump.
-fn run_verb(cli: &Cli, verb: &Verb) -> Result<Ended, Failure> {
-    named_files(cli)?;
-    match verb {
-        Verb::Mcp => serve(cli),
-        Verb::Report(args) => crate::report::run(cli, args),
-        Verb::Triage(args) => crate::triage::run(cli, args, open_options(cli, &Cancel::new(), Fetch::Always)),
-    }
-}
-
-/// Serves the commands as tools, over the dump that was named, or over those that the client opens.
-#[cfg(feature = "mcp")]
-fn serve(cli: &Cli) -> Result<Ended, Failure> {
-    let cancel = Cancel::new();
-    let options = open_options(cli, &cancel, Fetch::Always);
-    let opened = match cli.files.as_slice() {
-        [] => mcp::Opened::by_client(options),
-        _ => {
-            let layers = Layers::open(options).map_err(Failure::of_dump)?;
-            chosen_kernel(cli, &layers)?;
-            mcp::Opened::fixed(layers, cancel)
-        }
-    };
-    mcp::serve_stdio(opened).map(|()| Ended::Good).map_err(|e| Failure::output(&e))
-}
-
-#[cfg(not(feature = "mcp"))]
-fn serve(_: &Cli) -> Result<Ended, Failure> {
-    Err(Failure::Failed("mcp: this program was built without it (cargo's feature mcp)".to_owned()))
-}
-
 /// Files and folders that options name are there.
-fn named_files(cli: &Cli) -> Result<(), Failure> {
+pub(crate) fn named_files(cli: &Cli) -> Result<(), Failure> {
     if let Some(file) = cli.debug_dirs.iter().find(|path| path.is_file()) {
         let file = file.display();
         return Err(Failure::Usage(format!(
@@ -164,19 +136,20 @@ fn named_files(cli: &Cli) -> Result<(), Failure> {
 }
 
 /// Opens all layers for those who will ask more than one question. Without a kernel what needs none can be asked.
-fn ready(layers: &Layers, once: bool) -> Result<(), Failure> {
+fn ready(cli: &Cli, layers: &Layers, once: bool) -> Result<(), Failure> {
+    let name = cli.name();
     let session = layers.session();
-    layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
+    layers.news().iter().for_each(|w| say(&format!("{name}: warning: {w}")));
     match session {
         Ok(s) if layers.image().has_module_files() => {
-            s.named_module_problems().iter().for_each(|why| say(&format!("crashlens: warning: {why}")));
+            s.named_module_problems().iter().for_each(|why| say(&format!("{name}: warning: {why}")));
             Ok(())
         }
         Ok(_) => Ok(()),
         // the command that needs a kernel says so itself
         Err(e) if once && (e.is_without_kernel() || matches!(e, KernelError::Stopped(_))) => Ok(()),
         Err(e) if e.is_without_kernel() => {
-            say(&format!("crashlens: {e}; {}", commands::WITHOUT_KERNEL));
+            say(&format!("{name}: {e}; {}", commands::WITHOUT_KERNEL));
             Ok(())
         }
         Err(e) => Err(Failure::of_dump(e.clone())),
@@ -203,13 +176,14 @@ fn one_fact(cli: &Cli) -> Result<Ended, Failure> {
     chosen_kernel(cli, &layers)?;
     let image = layers.image();
     if !cli.silent {
-        say_losses(&layers);
+        say_losses(cli, &layers);
     }
     // VMCOREINFO of another boot is no word of this machine's, nor that of one kernel of another in the same memory
     let fits = |told: &&str| is_known(what.0, told) && cli.kernel.is_none() && kernel::vmcoreinfo_fits(image);
     // a kernel in memory has the last word, where there is one
     let of_headers = || image.info.get(what.0).filter(fits).map(str::to_owned);
-    let told = from_kernel(&layers, what.0).or_else(of_headers).or_else(|| from_header(&layers, what.0));
+    let told =
+        from_kernel(cli, &layers, what.0).or_else(of_headers).or_else(|| from_header(cli, &layers, what.0));
     let told = told.ok_or_else(|| {
         Failure::Failed(format!("{}: the dump does not say {}", layers.image().name(), what.1))
     })?;
@@ -226,10 +200,10 @@ fn is_known(what: &str, told: &str) -> bool {
 }
 
 /// From the kernel in the dump: VMCOREINFO as far as memory does not contradict it, else its memory.
-fn from_kernel(layers: &Layers, what: &str) -> Option<String> {
+fn from_kernel(cli: &Cli, layers: &Layers, what: &str) -> Option<String> {
     let s = layers.session().ok()?;
     let told = s.vmcoreinfo().get(what).filter(|told| is_known(what, told)).map(str::to_owned);
-    layers.news().iter().for_each(|w| say(&format!("crashlens: warning: {w}")));
+    layers.news().iter().for_each(|w| say(&format!("{}: warning: {w}", cli.name())));
     told.or_else(|| match what {
         "OSRELEASE" => kernel::machine::system::release(s),
         "BUILD-ID" => s.build_id().map(kernel::hex),
@@ -242,7 +216,7 @@ fn from_kernel(layers: &Layers, what: &str) -> Option<String> {
 }
 
 /// What only the header of a kdump has, or the memory of a machine that is not read.
-fn from_header(layers: &Layers, what: &str) -> Option<String> {
+fn from_header(cli: &Cli, layers: &Layers, what: &str) -> Option<String> {
     let facts = layers.image().dump.facts();
     let in_memory = || layers.words().info.get(what).filter(|told| is_known(what, told)).map(str::to_owned);
     match what {
@@ -253,7 +227,10 @@ fn from_header(layers: &Layers, what: &str) -> Option<String> {
         "BUILD-ID" => in_memory(),
         _ => in_memory().or_else(|| {
             let written = facts.timestamp.and_then(|at| at.known())?;
-            say("crashlens: when the machine crashed is not known: this is when the dump was written");
+            say(&format!(
+                "{}: when the machine crashed is not known: this is when the dump was written",
+                cli.name()
+            ));
             Some(written.to_string())
         }),
     }
@@ -261,7 +238,7 @@ fn from_header(layers: &Layers, what: &str) -> Option<String> {
 
 /// Says why nothing could be done, in the form that was asked for.
 pub(crate) fn failed(cli: &Cli, why: &Failure) {
-    let name = if cli.as_crash { crate::as_crash::NAME } else { "crashlens" };
+    let name = cli.name();
     match why {
         Failure::Usage(text) | Failure::Failed(text) | Failure::Stopped(text) | Failure::Limit(text)
             if cli.json =>
@@ -355,7 +332,7 @@ fn options(cli: &Cli, format: Format, cancel: Cancel) -> Options {
         ColorWhen::Never => When::Never,
     };
     let fail_fast = cli.fail_fast;
-    let name = if cli.as_crash { crate::as_crash::NAME } else { "crashlens" };
+    let name = cli.name();
     Options {
         format,
         colour,
@@ -405,9 +382,9 @@ fn settings(cli: &Cli, layers: Option<&Layers>) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn title(settings: &Settings) -> String {
+fn title(cli: &Cli, settings: &Settings) -> String {
     match &settings.dumpfile {
-        Some(dump) => format!("crashlens: {dump}"),
-        None => "crashlens".to_owned(),
+        Some(dump) => format!("{}: {dump}", cli.name()),
+        None => cli.name().to_owned(),
     }
 }

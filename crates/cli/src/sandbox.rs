@@ -31,7 +31,39 @@ pub(crate) fn enter(cli: &Cli, split: &Split) -> Result<bool, Failure> {
     if !is_wanted {
         return Ok(false);
     }
-    match files(&readable(cli, split), &debuginfo::find::cache_dir()).and_then(|()| calls()) {
+    enter_for(cli, split, &Allowed::default())
+}
+
+/// What is left beside the files that were named.
+#[derive(Default)]
+pub(crate) struct Allowed {
+    /// To read, with all that is in it.
+    pub(crate) read: Vec<PathBuf>,
+    /// Files to write.
+    pub(crate) written: Vec<PathBuf>,
+    /// Folders in which files are made.
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+/// Enters it; true where the program is in it.
+///
+/// # Errors
+/// It was asked for, and cannot be had; a file to write cannot be made.
+pub(crate) fn enter_for(cli: &Cli, split: &Split, allowed: &Allowed) -> Result<bool, Failure> {
+    let failed = |path: &Path, e: &std::io::Error| Failure::Failed(format!("{}: {e}", path.display()));
+    // a rule is about what is there
+    for path in &allowed.written {
+        let made = std::fs::File::options().append(true).create(true).open(path);
+        made.map_err(|e| failed(path, &e))?;
+    }
+    for path in &allowed.folders {
+        std::fs::create_dir_all(path).map_err(|e| failed(path, &e))?;
+    }
+    let mut readable = readable(cli, split);
+    for path in &allowed.read {
+        readable.whole.extend([Some(path.clone()), path.canonicalize().ok()].into_iter().flatten());
+    }
+    match files(&readable, allowed, &debuginfo::find::cache_dir()).and_then(|()| calls()) {
         Ok(()) => Ok(true),
         Err(why) if cli.sandbox == When::On => Err(Failure::Failed(format!("--sandbox: {why}"))),
         Err(_) => Ok(false),
@@ -138,7 +170,7 @@ fn placed(path: PathBuf) -> PathBuf {
 }
 
 /// Leaves files: these to read, the cache to write.
-fn files(readable: &Readable, cache: &Path) -> Result<(), String> {
+fn files(readable: &Readable, allowed: &Allowed, cache: &Path) -> Result<(), String> {
     // a rule is about what is there
     let _ = std::fs::create_dir_all(cache);
     let abi = ABI::V5;
@@ -153,6 +185,11 @@ fn files(readable: &Readable, cache: &Path) -> Result<(), String> {
         .and_then(|rules| rules.add_rules(path_beneath_rules(&readable.listed, AccessFs::ReadDir)))
         .and_then(|rules| {
             rules.add_rules(path_beneath_rules([cache].iter().filter(|path| path.exists()), write))
+        })
+        .and_then(|rules| rules.add_rules(path_beneath_rules(&allowed.folders, write)))
+        .and_then(|rules| {
+            let file = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
+            rules.add_rules(path_beneath_rules(&allowed.written, file))
         })
         .and_then(landlock::RulesetCreated::restrict_self);
     match entered {

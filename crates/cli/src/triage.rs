@@ -11,7 +11,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// Looks at the dumps and shows what they died of.
-pub(crate) fn run(cli: &Cli, args: &TriageArgs, mut open: OpenOptions) -> Result<Ended, Failure> {
+pub(crate) fn run(
+    cli: &Cli,
+    args: &TriageArgs,
+    mut open: OpenOptions,
+    cancel: &Cancel,
+) -> Result<Ended, Failure> {
     if cli.html {
         return Err(Failure::Usage(
             "triage: answers as text, or with --json as data: not with --html".to_owned(),
@@ -33,8 +38,8 @@ pub(crate) fn run(cli: &Cli, args: &TriageArgs, mut open: OpenOptions) -> Result
     }
     let found = fleet::find(&places);
     found.problems.iter().for_each(|why| say(&format!("crashlens: warning: {why}")));
-    let cancel = Cancel::new();
-    shell::catch_interrupts(&cancel);
+    found.passed.iter().for_each(|what| say(&format!("crashlens: {what}")));
+    shell::catch_interrupts(cancel);
     open.files = companions;
     let plan = Plan {
         dumps: found.dumps.clone(),
@@ -54,14 +59,18 @@ pub(crate) fn run(cli: &Cli, args: &TriageArgs, mut open: OpenOptions) -> Result
             }
         }
     };
-    let rows = fleet::run(&plan, &cancel, &mut each).map_err(|e| Failure::Failed(e.to_string()))?;
+    let rows = fleet::run(&plan, cancel, &mut each).map_err(|e| Failure::Failed(e.to_string()))?;
     if output.map_err(|e| Failure::output(&e))?.is_break() {
         return Ok(Ended::Good);
     }
     show(&rows, &found, format)?;
     if cancel.is_cancelled() {
         let left = found.dumps.len().saturating_sub(rows.len());
-        say(&format!("crashlens: stopped: {left} dumps were not looked at"));
+        let why = cancel.ended().unwrap_or("stopped");
+        say(&format!("crashlens: {why}: {left} dumps were not looked at"));
+        if cancel.ended().is_some() {
+            return Ok(Ended::Incomplete);
+        }
         return Ok(Ended::Interrupted);
     }
     let worst = rows.iter().map(|row| row.end).max();

@@ -1,6 +1,7 @@
 //! Words in the place of a command that are the program's own: what they do is more than one command over one dump.
 
 use crate::failure::Failure;
+use crate::split::Split;
 use clap::{CommandFactory, Parser};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -72,6 +73,17 @@ pub(crate) enum Verb {
     Triage(TriageArgs),
 }
 
+impl Verb {
+    /// Its word.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Mcp => "mcp",
+            Self::Report(_) => "report",
+            Self::Triage(_) => "triage",
+        }
+    }
+}
+
 /// A verb: its name, its options, and how its words are read.
 type Reader = (&'static str, fn() -> clap::Command, fn(&[String]) -> Result<Verb, clap::Error>);
 
@@ -92,6 +104,13 @@ pub(crate) fn options(name: &str) -> Option<clap::Command> {
     VERBS.iter().find(|(verb, ..)| *verb == name).map(|(_, options, _)| options())
 }
 
+/// The page of a verb, where `help` is asked for it.
+pub(crate) fn help_page(words: &[String]) -> Option<String> {
+    let [help, name] = words else { return None };
+    let asks = help == "help" || help == "man";
+    options(name).filter(|_| asks).map(|mut options| options.render_long_help().to_string())
+}
+
 /// True for a verb.
 pub(crate) fn is_verb(name: &str) -> bool {
     VERBS.iter().any(|(verb, ..)| *verb == name)
@@ -101,11 +120,21 @@ pub(crate) fn is_verb(name: &str) -> bool {
 ///
 /// # Errors
 /// Words that are not the verb's, and the page where `--help` is asked.
-pub(crate) fn read(words: &[String]) -> Result<Option<Verb>, Failure> {
-    let Some((name, rest)) = words.split_first() else { return Ok(None) };
+pub(crate) fn read(split: &Split) -> Result<Option<Verb>, Failure> {
+    let Some((name, rest)) = split.command.as_deref().and_then(<[String]>::split_first) else {
+        return Ok(None);
+    };
     let Some((.., read)) = VERBS.iter().find(|(verb, ..)| verb == name) else { return Ok(None) };
     read(rest).map(Some).map_err(|e| match e.use_stderr() {
-        true => Failure::Usage(e.render().to_string().trim_start_matches("error: ").to_owned()),
+        // a word that was to be the dump
+        true => {
+            match split.missing.as_deref().filter(|_| e.kind() == clap::error::ErrorKind::UnknownArgument) {
+                Some(gone) => {
+                    Failure::Failed(format!("{name}: {gone}: no such file (crashlens {name} DUMP [VMLINUX])"))
+                }
+                None => Failure::Usage(e.render().to_string().trim_start_matches("error: ").to_owned()),
+            }
+        }
         false => Failure::Page(e.render().to_string()),
     })
 }

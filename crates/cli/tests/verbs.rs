@@ -112,3 +112,126 @@ fn triage_ends_where_nobody_reads_it_any_more() {
     let looked_at = fs::read_to_string(home.path().join("state")).unwrap().lines().count();
     assert!(looked_at < COUNT, "all {looked_at} dumps were looked at");
 }
+
+#[test]
+fn limits_hold_for_reports_and_many_dumps() {
+    let home = tempfile::tempdir().unwrap();
+    check(
+        &home,
+        &["--time-limit", "0", "report", SAMPLE, "-o", "x"],
+        4,
+        "",
+        "the time limit of 0s was reached",
+    );
+    check(&home, &["--time-limit", "10m", "--memory-limit", "8G", "report", SAMPLE, "-o", "x"], 0, "", "");
+    fs::create_dir(home.path().join("all")).unwrap();
+    fs::copy(SAMPLE, home.path().join("all/vmcore")).unwrap();
+    check(
+        &home,
+        &["--memory-limit", "1K", "triage", "all"],
+        4,
+        "0 dumps",
+        "the memory limit of 1K was reached: 1 dumps were not",
+    );
+    check(&home, &["--time-limit", "10m", "triage", "all"], 0, "1 dumps, 1 signatures", "");
+    check(&home, &["--time-limit", "10m", "mcp", SAMPLE], 0, "", "");
+}
+
+/// What the sandbox leaves is enough, and it is there.
+#[test]
+fn the_sandbox_holds_for_reports_and_many_dumps() {
+    let home = tempfile::tempdir().unwrap();
+    let plain = check(&home, &["report", SAMPLE, "-o", "-"], 0, "", "");
+    check(&home, &["--sandbox", "report", SAMPLE, "-o", "page"], 0, "", "");
+    assert_eq!(fs::read_to_string(home.path().join("page")).unwrap(), plain);
+    check(&home, &["--sandbox", "report", SAMPLE], 0, "", "the report is in virtio-bug.kdump.html");
+    check(&home, &["--sandbox", "report", SAMPLE, "--folder", "parts"], 0, "", "");
+    assert!(home.path().join("parts/04-verdict.json").is_file());
+    fs::create_dir(home.path().join("all")).unwrap();
+    fs::copy(SAMPLE, home.path().join("all/vmcore")).unwrap();
+    // a file that is not named is out of reach
+    let out = tempfile::tempdir().unwrap();
+    fs::copy(SAMPLE, out.path().join("vmcore")).unwrap();
+    std::os::unix::fs::symlink(out.path().join("vmcore"), home.path().join("all/vmcore-link")).unwrap();
+    check(&home, &["--sandbox", "triage", "all", "--state", "state"], 1, "2 dumps, 1 signatures", "");
+    assert!(fs::read_to_string(home.path().join("state")).unwrap().lines().count() > 1);
+    check(&home, &["triage", "all"], 0, "2 dumps, 1 signatures", "");
+    check(&home, &["--sandbox", "mcp", SAMPLE], 0, "", "");
+    check(&home, &["--sandbox", "mcp"], 2, "", "a dump has to be named");
+}
+
+#[test]
+fn options_that_would_change_nothing_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    for option in ["--no_panic", "--minimal", "--hex", "--crash-compat"] {
+        for verb in ["triage", "report", "mcp"] {
+            check(
+                &home,
+                &[option, verb, SAMPLE],
+                2,
+                "",
+                &format!("{verb}: {option} would change nothing here"),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_dump_that_is_not_there_is_named_and_help_knows_the_words() {
+    let home = tempfile::tempdir().unwrap();
+    check(&home, &["report", "nosuchdump"], 1, "", "report: nosuchdump: no such file");
+    check(&home, &["report", "nosuchdump", "-o", "x"], 1, "", "report: nosuchdump: no such file");
+    check(&home, &["mcp", "nosuchdump"], 1, "", "mcp: nosuchdump: no such file");
+    check(&home, &["triage", "nosuchdump"], 1, "", "nosuchdump: no such file or folder");
+    for (word, says) in [("report", "--redact"), ("triage", "--state"), ("mcp", "Model Context Protocol")] {
+        check(&home, &["help", word], 0, says, "");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_told_and_not_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let all = home.path().join("all");
+    fs::create_dir(&all).unwrap();
+    for name in ["vmcore-gone", "notes"] {
+        std::os::unix::fs::symlink("/nosuch", all.join(name)).unwrap();
+    }
+    for name in ["vmcore.pipe", "pipe"] {
+        let made = std::process::Command::new("mkfifo").arg(all.join(name)).status().unwrap();
+        assert!(made.success());
+    }
+    let out = run(home.path(), &["triage", "all"], "");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (rows, told) = (text(&out.stdout), text(&out.stderr));
+    assert!(rows.contains("failed: a link to /nosuch: No such file"), "{rows}");
+    assert!(rows.contains("not a regular file") && rows.contains("2 that could not be looked at"), "{rows}");
+    assert!(
+        told.contains("all/notes: a link to /nosuch")
+            && told.contains("all/pipe: a pipe (FIFO): passed over"),
+        "{told}"
+    );
+}
+
+/// What the program says under the name `crash` has that name.
+#[test]
+fn messages_have_the_name_that_the_program_was_called_by() {
+    use std::os::unix::process::CommandExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let whole = fs::read(SAMPLE).unwrap();
+    fs::write(home.path().join("cut"), &whole[..whole.len() / 2]).unwrap();
+    for args in [
+        &["cut"][..],
+        &["-s", "cut"],
+        &["--osrelease", "cut"],
+        &["-t", "cut"],
+        &[],
+        &["nosuch"],
+        &["-x", SAMPLE],
+    ] {
+        let mut program = called::program(home.path(), args);
+        let out = program.arg0("crash").stdin(Stdio::null()).output().unwrap();
+        let told = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!told.lines().any(|line| line.starts_with("crashlens: ")), "{args:?}: {told}");
+        assert!(!told.contains("crashlens --help"), "{args:?}: {told}");
+    }
+}

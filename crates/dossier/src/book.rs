@@ -56,7 +56,11 @@ impl Book {
                 continue;
             }
             let line = spec.line.replace(PLACE, place.as_deref().unwrap_or_default());
-            let part = ask(spec, &line, layers, cancel)?;
+            let part = match ask(spec, &line, layers, cancel) {
+                Ok(part) => part,
+                // a limit was reached: what is known by then is the answer
+                Err(stopped) => unasked(spec, &line, cancel.ended().ok_or(stopped)?),
+            };
             if spec.id == "verdict" {
                 place = part.data.pointer("/place/address").and_then(Value::as_str).map(ToOwned::to_owned);
             }
@@ -70,7 +74,9 @@ impl Book {
             fatal: fatal(layers),
             redacted: None,
         };
-        cancel.check()?;
+        if cancel.ended().is_none() {
+            cancel.check()?;
+        }
         Ok(book)
     }
 
@@ -155,6 +161,12 @@ fn ask(spec: &'static Spec, line: &str, layers: &Layers, cancel: &Cancel) -> Res
     lost |= answer.as_ref().is_ok_and(Report::is_incomplete);
     let data = answer.as_ref().map(data).unwrap_or_default();
     Ok(Part { spec, words, answer, lost, data })
+}
+
+/// A part that was not asked for, or not to its end.
+fn unasked(spec: &'static Spec, line: &str, why: &str) -> Part {
+    let words = commands::split_words(line);
+    Part { spec, words, answer: Err(format!("{line}: {why}")), lost: true, data: Value::Null }
 }
 
 /// The member `data` of a report's JSON.

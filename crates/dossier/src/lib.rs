@@ -26,6 +26,8 @@ use kernel::Layers;
 pub fn collect(layers: &Layers, cancel: &Cancel, leave_out: &[Class]) -> Result<Book, Cancelled> {
     let mut book = Book::of(layers, cancel)?;
     if !leave_out.is_empty() {
+        // what is to be left out is known when all is
+        cancel.check()?;
         redact::Secrets::of(&book, layers, leave_out).leave_out(&mut book);
         cancel.check()?;
     }

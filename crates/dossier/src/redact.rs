@@ -310,15 +310,15 @@ fn host_of(device: &str) -> Option<&str> {
 /// Whose folders paths of the log and of mounts lead to.
 fn users(book: &Book, layers: &Layers) -> BTreeSet<String> {
     const HOMES: &[&str] =
-        &["/home/", "/Users/", "/run/user/", "/media/", "/var/spool/mail/", "/var/spool/cron/crontabs/"];
+        &["home", "Users", "run/user", "media", "var/spool/mail", "var/spool/cron/crontabs"];
     let mounts = all(book.data("mounts"), "mounts");
     let mounts = mounts.iter().filter_map(|row| row.get("directory")).flat_map(strings);
     let log = layers.session().ok().and_then(|s| s.log().ok());
     let lines = log.into_iter().flat_map(|log| &log.records).map(|record| record.text.as_str());
     let mut out = BTreeSet::new();
     for text in mounts.chain(lines) {
-        for home in HOMES {
-            for (at, _) in text.match_indices(home) {
+        for home in HOMES.iter().map(|home| format!("/{home}/")) {
+            for (at, _) in text.match_indices(home.as_str()) {
                 let rest = text.get(at.saturating_add(home.len())..).unwrap_or_default();
                 let end =
                     rest.find(|c: char| !(c.is_alphanumeric() || "._-@".contains(c))).unwrap_or(rest.len());

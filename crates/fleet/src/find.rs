@@ -1,6 +1,7 @@
 //! Which files of folders are dumps: told by content, as everywhere.
 
 use kernel::FileKind;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 /// Folders in folders deeper than this are not looked into.
@@ -13,6 +14,8 @@ pub struct Found {
     pub dumps: Vec<PathBuf>,
     /// How many other files there are.
     pub others: usize,
+    /// What was passed over: links that lead nowhere or to folders, pipes, sockets and devices.
+    pub passed: Vec<String>,
     /// Why a folder could not be looked into.
     pub problems: Vec<String>,
 }
@@ -58,8 +61,34 @@ fn look_into(folder: &Path, depth: usize, found: &mut Found) {
                 true => found.dumps.push(path),
                 false => found.others = found.others.saturating_add(1),
             }
+        } else if is_named_as_dump(&path) && !path.is_dir() {
+            // a dump is expected here: its row says that there is none
+            found.dumps.push(path);
+        } else {
+            found.passed.push(format!("{}: {}: passed over", path.display(), what_it_is(&path)));
         }
     }
+}
+
+/// What a name leads to that is no file.
+pub(crate) fn what_it_is(path: &Path) -> String {
+    if let Ok(target) = std::fs::read_link(path) {
+        let target = target.display();
+        return match std::fs::metadata(path) {
+            Ok(about) if about.is_dir() => format!("a link to the folder {target}"),
+            Ok(_) => format!("a link to {target}, which is no regular file"),
+            Err(e) => format!("a link to {target}: {e}"),
+        };
+    }
+    let kind = std::fs::symlink_metadata(path).map(|about| about.file_type());
+    let what = match kind {
+        Ok(kind) if kind.is_fifo() => "a pipe (FIFO)",
+        Ok(kind) if kind.is_socket() => "a socket",
+        Ok(kind) if kind.is_char_device() || kind.is_block_device() => "a device",
+        Ok(_) => "no regular file",
+        Err(e) => return e.to_string(),
+    };
+    what.to_owned()
 }
 
 /// A file that is called as kdump calls dumps is to be one: where its content is damaged, a row says so.

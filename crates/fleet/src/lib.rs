@@ -6,6 +6,7 @@
 
 mod find;
 mod group;
+mod headers;
 mod plan;
 mod row;
 mod run;

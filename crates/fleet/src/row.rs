@@ -1,5 +1,7 @@
 //! One dump: what a row tells of it.
 
+use crate::find::what_it_is;
+use crate::headers;
 use base::Cancel;
 use kernel::machine::system;
 use kernel::{Layers, OpenOptions, Session};
@@ -130,6 +132,10 @@ pub fn look(file: &Path, options: &OpenOptions, known: Option<&Path>, cancel: &C
     options.watch.cancel = cancel.clone();
     let file = Stamped::of(file);
     let row = match Layers::open(options) {
+        // a link that leads nowhere says where it was to lead
+        Err(_) if std::fs::metadata(file.path).is_err() && file.path.is_symlink() => {
+            Row::failed(&file, what_it_is(file.path))
+        }
         Err(e) => Row::failed(&file, e.to_string()),
         Ok(layers) => of_layers(&file, &layers, known),
     };
@@ -144,6 +150,7 @@ fn of_layers(file: &Stamped<'_>, layers: &Layers, known: Option<&Path>) -> Row {
             options.known = known.map(Path::to_owned);
             let verdict = verdict::analyse(s, &options);
             let mut row = of_verdict(file, s, &verdict);
+            headers::fill(&mut row, layers);
             let lost = layers.image().dump.last_failure().map(|gap| gap.to_string());
             if facts.is_incomplete() || lost.is_some() || !verdict.losses.is_empty() {
                 row.end = End::Incomplete;
@@ -154,14 +161,7 @@ fn of_layers(file: &Stamped<'_>, layers: &Layers, known: Option<&Path>) -> Row {
         Err(e) => {
             // what the headers say stands, though no kernel can be asked
             let mut row = Row::failed(file, e.to_string());
-            let header = facts.utsname.as_ref();
-            let told = |value: Option<&String>| value.filter(|value| !value.is_empty()).cloned();
-            if let Some(release) = told(header.map(|names| &names.release)) {
-                row.release = Ok(release);
-            }
-            if let Some(host) = told(header.map(|names| &names.nodename)) {
-                row.host = Ok(host);
-            }
+            headers::fill(&mut row, layers);
             row
         }
     }
