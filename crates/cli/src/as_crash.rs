@@ -2,18 +2,15 @@
 //! errors are in the output, and the exit code is crash's. Facts from crash 9 as it was run: 0 after `exit` or `quit`,
 //! whatever failed before; 1 where its input ends without them, or a session could not begin.
 
-use crate::cli::Cli;
+use crate::cli::{CRASH, Cli};
 use shell::Ended;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::Path;
 
-/// The name.
-pub(crate) const NAME: &str = "crash";
-
 /// True where the program was called so, by a link or a copy.
 pub(crate) fn is_called(program: &OsStr) -> bool {
-    Path::new(program).file_name().is_some_and(|name| name == NAME)
+    Path::new(program).file_name().is_some_and(|name| name == CRASH)
 }
 
 /// crash's `-h COMMAND` shows a page of help; alone it is the program's own.

@@ -176,10 +176,13 @@ pub(crate) struct Cli {
     pub(crate) generate_man: bool,
 }
 
+/// The name of the program that this one answers as.
+pub(crate) const CRASH: &str = "crash";
+
 impl Cli {
     /// The program's name, as it was called.
     pub(crate) const fn name(&self) -> &'static str {
-        if self.as_crash { crate::as_crash::NAME } else { "crashlens" }
+        if self.as_crash { CRASH } else { "crashlens" }
     }
 }
 

@@ -47,3 +47,26 @@ pub(crate) fn open_options(cli: &Cli, cancel: &Cancel, fetch: Fetch) -> OpenOpti
     options.watch = Watch { progress: shell::progress(!cli.silent), cancel: cancel.clone() };
     options
 }
+
+/// Files and folders that options name are there.
+pub(crate) fn named_files(cli: &Cli) -> Result<(), Failure> {
+    if let Some(file) = cli.debug_dirs.iter().find(|path| path.is_file()) {
+        let file = file.display();
+        return Err(Failure::Usage(format!(
+            "--mod {file}: is a file, and --mod takes a folder; a module's file goes behind the dump: crashlens DUMP {file}"
+        )));
+    }
+    let gone = cli.debug_dirs.iter().find(|path| !path.is_dir()).map(|path| ("--mod", path, "folder"));
+    let gone = gone.or_else(|| {
+        cli.source_dirs.iter().find(|path| !path.exists()).map(|path| ("--src", path, "folder or file"))
+    });
+    // the order of -i and -c is kept; a file that is not there is told before the first of them runs
+    let gone =
+        gone.or_else(|| cli.input.iter().find(|path| !path.exists()).map(|path| ("--input", path, "file")));
+    match gone {
+        Some((option, path, what)) => {
+            Err(Failure::Failed(format!("{option} {}: no such {what}", path.display())))
+        }
+        None => Ok(()),
+    }
+}

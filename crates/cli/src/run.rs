@@ -5,7 +5,7 @@ use crate::cli::{Cli, ColorWhen};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::names::Names;
-use crate::opening::{chosen_kernel, open_options, say_losses};
+use crate::opening::{chosen_kernel, named_files, open_options, say_losses};
 use crate::split::Split;
 use crate::verbs;
 use base::Cancel;
@@ -33,7 +33,7 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
     if let Some(page) = verbs::help_page(split.command.as_deref().unwrap_or_default()) {
         return print(page.trim_end());
     }
-    if let Some(verb) = verbs::read(split)? {
+    if let Some(verb) = verbs::read(split.command.as_deref().unwrap_or_default(), split.missing.as_deref())? {
         return crate::verb::run(cli, split, &verb);
     }
     let command = if cli.crash.log { Some(vec!["log".to_owned()]) } else { split.command.clone() };
@@ -110,29 +110,6 @@ pub(crate) fn run(cli: &Cli, split: &Split, opened: &Opened<'_>) -> Result<Ended
     }
     let cut = layers.as_ref().is_some_and(|l| l.image().dump.facts().is_incomplete());
     Ok(if cut { ended.then(Ended::Incomplete) } else { ended })
-}
-
-/// Files and folders that options name are there.
-pub(crate) fn named_files(cli: &Cli) -> Result<(), Failure> {
-    if let Some(file) = cli.debug_dirs.iter().find(|path| path.is_file()) {
-        let file = file.display();
-        return Err(Failure::Usage(format!(
-            "--mod {file}: is a file, and --mod takes a folder; a module's file goes behind the dump: crashlens DUMP {file}"
-        )));
-    }
-    let gone = cli.debug_dirs.iter().find(|path| !path.is_dir()).map(|path| ("--mod", path, "folder"));
-    let gone = gone.or_else(|| {
-        cli.source_dirs.iter().find(|path| !path.exists()).map(|path| ("--src", path, "folder or file"))
-    });
-    // the order of -i and -c is kept; a file that is not there is told before the first of them runs
-    let gone =
-        gone.or_else(|| cli.input.iter().find(|path| !path.exists()).map(|path| ("--input", path, "file")));
-    match gone {
-        Some((option, path, what)) => {
-            Err(Failure::Failed(format!("{option} {}: no such {what}", path.display())))
-        }
-        None => Ok(()),
-    }
 }
 
 /// Opens all layers for those who will ask more than one question. Without a kernel what needs none can be asked.

@@ -3,8 +3,7 @@
 use crate::cli::{Cli, SandboxWhen};
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::opening::{chosen_kernel, open_options};
-use crate::run::named_files;
+use crate::opening::{chosen_kernel, named_files, open_options};
 use crate::sandbox::{self, Allowed};
 use crate::split::Split;
 use crate::verbs::{ReportArgs, TriageArgs, Verb};

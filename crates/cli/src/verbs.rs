@@ -1,7 +1,6 @@
 //! Words in the place of a command that are the program's own: what they do is more than one command over one dump.
 
 use crate::failure::Failure;
-use crate::split::Split;
 use clap::{CommandFactory, Parser};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -116,25 +115,21 @@ pub(crate) fn is_verb(name: &str) -> bool {
     VERBS.iter().any(|(verb, ..)| *verb == name)
 }
 
-/// Reads a verb and its words; `None` where the first word is none.
+/// Reads a verb and its words; `None` where the first word is none. `missing` is a word that was to name a file.
 ///
 /// # Errors
 /// Words that are not the verb's, and the page where `--help` is asked.
-pub(crate) fn read(split: &Split) -> Result<Option<Verb>, Failure> {
-    let Some((name, rest)) = split.command.as_deref().and_then(<[String]>::split_first) else {
-        return Ok(None);
-    };
+pub(crate) fn read(words: &[String], missing: Option<&str>) -> Result<Option<Verb>, Failure> {
+    let Some((name, rest)) = words.split_first() else { return Ok(None) };
     let Some((.., read)) = VERBS.iter().find(|(verb, ..)| verb == name) else { return Ok(None) };
     read(rest).map(Some).map_err(|e| match e.use_stderr() {
         // a word that was to be the dump
-        true => {
-            match split.missing.as_deref().filter(|_| e.kind() == clap::error::ErrorKind::UnknownArgument) {
-                Some(gone) => {
-                    Failure::Failed(format!("{name}: {gone}: no such file (crashlens {name} DUMP [VMLINUX])"))
-                }
-                None => Failure::Usage(e.render().to_string().trim_start_matches("error: ").to_owned()),
+        true => match missing.filter(|_| e.kind() == clap::error::ErrorKind::UnknownArgument) {
+            Some(gone) => {
+                Failure::Failed(format!("{name}: {gone}: no such file (crashlens {name} DUMP [VMLINUX])"))
             }
-        }
+            None => Failure::Usage(e.render().to_string().trim_start_matches("error: ").to_owned()),
+        },
         false => Failure::Page(e.render().to_string()),
     })
 }

@@ -100,6 +100,13 @@ impl Row {
         }
     }
 
+    /// What the kernel did not tell headers, notes and the log may.
+    fn tell_of_headers(&mut self, layers: &Layers) {
+        self.release = headers::release(self.release.clone(), layers);
+        self.host = headers::host(self.host.clone(), layers);
+        self.time = headers::time(self.time.clone(), layers);
+    }
+
     /// True for a row that is of this file as it is now.
     pub(crate) fn is_current(&self) -> bool {
         let now = Stamped::of(&self.file);
@@ -150,7 +157,7 @@ fn of_layers(file: &Stamped<'_>, layers: &Layers, known: Option<&Path>) -> Row {
             options.known = known.map(Path::to_owned);
             let verdict = verdict::analyse(s, &options);
             let mut row = of_verdict(file, s, &verdict);
-            headers::fill(&mut row, layers);
+            row.tell_of_headers(layers);
             let lost = layers.image().dump.last_failure().map(|gap| gap.to_string());
             if facts.is_incomplete() || lost.is_some() || !verdict.losses.is_empty() {
                 row.end = End::Incomplete;
@@ -161,7 +168,7 @@ fn of_layers(file: &Stamped<'_>, layers: &Layers, known: Option<&Path>) -> Row {
         Err(e) => {
             // what the headers say stands, though no kernel can be asked
             let mut row = Row::failed(file, e.to_string());
-            headers::fill(&mut row, layers);
+            row.tell_of_headers(layers);
             row
         }
     }
