@@ -18,6 +18,7 @@ mod naming;
 mod reports;
 mod signature;
 mod stall;
+pub mod syz;
 mod victim;
 mod words;
 

@@ -164,7 +164,7 @@ impl Session {
 
     /// The function that a log names with its bytes; `None` where there is a dump.
     #[must_use]
-    pub(crate) fn logged_function(&self, name: &str, module: Option<&str>, size: u64) -> Option<VirtAddr> {
+    pub fn logged_function(&self, name: &str, module: Option<&str>, size: u64) -> Option<VirtAddr> {
         let key = (module.map(str::to_owned), name.to_owned(), size);
         self.is_log().then(|| self.fact::<LoggedFunctions>().0.get(&key).copied().map(VirtAddr))?
     }

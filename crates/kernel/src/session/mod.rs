@@ -165,6 +165,11 @@ impl Session {
     pub fn is_log(&self) -> bool {
         self.opened.machine.logged.is_some()
     }
+    /// The bytes of the log, where that is all there is.
+    #[must_use]
+    pub fn log_text(&self) -> Option<&[u8]> {
+        self.opened.machine.image.dump.facts().log.as_deref()
+    }
     /// What was given and found when the dump was opened.
     #[must_use]
     pub fn opened(&self) -> &Opened {

@@ -2,6 +2,7 @@
 
 mod json;
 mod logged;
+mod syz;
 
 use crate::{CommandError, Cx, Example, Run};
 use ::verdict::model::{CodeLine, Known, Lack, Loss, Operand, Past, Place, Related, Says};
@@ -29,6 +30,12 @@ pub(crate) struct VerdictArgs {
     /// Also match the known issues of DIR/*.toml
     #[arg(long, value_name = "DIR")]
     known: Option<String>,
+    /// A title that is the same for the same bug, in syzkaller's form, and the file to blame
+    #[arg(long, conflicts_with_all = ["evidence", "brief", "known"])]
+    syz: bool,
+    /// With --syz: who maintains the file, by DIR/MAINTAINERS of a kernel's tree
+    #[arg(long, value_name = "DIR", requires = "syz")]
+    tree: Option<String>,
 }
 
 impl Run for VerdictCommand {
@@ -52,6 +59,7 @@ impl Run for VerdictCommand {
                 Example::new("verdict", "what killed the machine"),
                 Example::new("verdict -v", "with all evidence"),
                 Example::new("verdict -b", "in three lines"),
+                Example::new("verdict --syz", "its title in syzkaller's form, and the file to blame"),
             ]
         }
     }
@@ -59,6 +67,9 @@ impl Run for VerdictCommand {
         true
     }
     fn run(&self, cx: &mut Cx<'_>, args: &VerdictArgs) -> Result<Report, CommandError> {
+        if args.syz {
+            return syz::run(cx, args.tree.as_deref());
+        }
         let s = cx.session()?;
         let brief = args.brief;
         if args.known.is_some() {
