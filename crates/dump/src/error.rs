@@ -357,7 +357,7 @@ impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::FileTruncated { wanted, len } => {
-                write!(f, "file is truncated: its headers promise {wanted} bytes, it has {len}")
+                write!(f, "file is truncated: its headers promise at least {wanted} bytes, it has {len}")
             }
             Self::Shortened { packed, why } => {
                 write!(f, "{}: {why}: the dump may not be whole", packed.display())
