@@ -359,6 +359,20 @@ impl Function {
         .take(MAX_BEFORE)
     }
 
+    /// The instructions that run behind the one at `ip` whatever is decided: those up to the next jump, where no other way
+    /// leads to them and no call may change memory.
+    pub fn before_jump(&self, ip: u64) -> impl Iterator<Item = u64> + '_ {
+        let mut here = self.number(ip);
+        std::iter::from_fn(move || {
+            let [only] = self.after.get(here?)?.as_slice() else { return None };
+            let [_] = self.before.get(*only)?.as_slice() else { return None };
+            let op = self.ops.get(*only).filter(|op| op.kind == Kind::Next)?;
+            here = Some(*only);
+            Some(op.ip)
+        })
+        .take(MAX_BEFORE)
+    }
+
     /// The direct calls: each with its target.
     pub fn calls(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ops.iter().filter(|op| op.kind == Kind::Call).map(|op| (op.ip, op.target))

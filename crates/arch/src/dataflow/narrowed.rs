@@ -116,11 +116,10 @@ impl Function {
         }
         // the default of a switch: none of its cases
         let excludes = |step: &Branch| step.test.is_some_and(|test| test.relation == Relation::Ne);
-        let is_default = way.steps.len() == 1
-            && before.len() + 1 >= MIN_EXCLUDED
-            && steps_before().chain([last]).all(excludes);
-        is_default.then(|| {
-            let steps: Vec<Branch> = steps_before().chain([last]).cloned().collect();
+        let is_default = before.len() + 1 >= MIN_EXCLUDED && steps_before().chain([last]).all(excludes);
+        (way.steps.len() == 1 && (is_default || is_tree(&before))).then(|| {
+            let told = telling(&before, &own);
+            let steps: Vec<Branch> = told.into_iter().rev().chain([last.clone()]).collect();
             Way { spare: vec![false; steps.len()], steps }
         })
     }
@@ -159,6 +158,44 @@ impl Function {
             here = before;
         }
     }
+}
+
+/// True where one comparison decides twice, whether a value is a case and on which side of it the others are: so a compiler
+/// finds the case of a switch, and no programmer asks.
+fn is_tree(before: &[(Branch, Left)]) -> bool {
+    before.windows(2).any(|pair| matches!(pair, [(one, _), (other, _)] if one.compare == other.compare))
+}
+
+/// Those comparisons, the nearest first, of which something is left out when they are: `t > 3` has said that it is not 3.
+fn telling(before: &[(Branch, Left)], own: &Left) -> Vec<Branch> {
+    let mut told: Vec<(Branch, Left)> = before.to_vec();
+    // `t <= 3` of a tree whose other jump says that it is not 3
+    for n in 1..told.len() {
+        let Some([(near, left), (far, not)]) = told.get_mut(n - 1..=n) else { break };
+        let strict = |relation| match relation {
+            Relation::Le => Some(Relation::Lt),
+            Relation::Ge => Some(Relation::Gt),
+            _ => None,
+        };
+        let is_other = far.test.is_some_and(|test| test.relation == Relation::Ne) && near.compare == far.compare;
+        if let Some(test) = near.test.as_mut().filter(|_| is_other)
+            && let Some(relation) = strict(test.relation)
+        {
+            test.relation = relation;
+            *left = left.and(not);
+        }
+    }
+    let mut at = 0;
+    while let Some((_, left)) = told.get(at) {
+        let others = told.iter().enumerate().filter(|(n, _)| *n != at);
+        let without = others.fold(own.clone(), |all, (_, (_, left))| all.and(left));
+        if without == without.and(left) {
+            told.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    told.into_iter().map(|(step, _)| step).collect()
 }
 
 #[cfg(test)]

@@ -492,10 +492,12 @@ fn a_switch_leaves_one_value_or_all_but_its_cases() {
     let (step, test) = (only(&all), only(&all).test.unwrap());
     assert_eq!((test.relation, test.right.operand), (Relation::Eq, Operand::Imm(1)));
     assert_eq!((step.jump, step.before.as_slice()), (0x1009, &[0x1000, 0x1003, 0x1005][..]));
-    // of a signed number those below 0 are left as well: the last comparison alone is told
+    // of a signed number those below 0 are left as well: it is below 2, and not 0
     code[5] = 0x7f;
     let (_, _, all) = ways(&code, 0x100b);
-    assert_eq!((only(&all).test.unwrap().relation, only(&all).before.len()), (Relation::Ne, 0));
+    assert_eq!(shape(&all), ["!1005 !1009"]);
+    let relations: Vec<Relation> = all[0].steps.iter().map(|step| step.test.unwrap().relation).collect();
+    assert_eq!(relations, [Relation::Lt, Relation::Ne]);
     // a store before the last comparison, as between two checks of a function: cmp $2,%esi; ja b; mov %esi,(%rdi); test; je c; ud2
     let stored = [
         0x83, 0xfe, 0x02, 0x77, 0x08, 0x89, 0x37, 0x85, 0xf6, 0x74, 0x05, 0x0f, 0x0b, 0x89, 0xf8, 0xc3, 0xc3,
@@ -508,6 +510,14 @@ fn a_switch_leaves_one_value_or_all_but_its_cases() {
     ];
     let (_, _, all) = ways(&default, 0x100f);
     assert_eq!(shape(&all), ["!1003 !1008 !100d"]);
+    // the cases as a tree: cmp $18,%esi; je a; ja b; ud2; b: cmp $33,%esi; jne c; ret; c: ud2; a: ret
+    let tree = [
+        0x83, 0xfe, 0x12, 0x74, 0x0c, 0x77, 0x02, 0x0f, 0x0b, 0x83, 0xfe, 0x21, 0x75, 0x01, 0xc3, 0x0f, 0x0b,
+        0xc3,
+    ];
+    let (_, _, all) = ways(&tree, 0x100f);
+    assert_eq!(shape(&all), ["1005 100c"], "above 18 says that it is not 18");
+    assert_eq!(all[0].steps[0].test.unwrap().relation, Relation::Gt);
     // of two checks each is its own
     assert_eq!(shape(&ways(&default[5..], 0x100a).2), ["!1008"]);
 }
