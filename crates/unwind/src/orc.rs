@@ -37,6 +37,12 @@ impl Unwinder<'_> {
         })
     }
 
+    /// The address of a frame by the table alone, also where the return address below it is none.
+    pub(crate) fn orc_own(&self, cursor: &Cursor) -> Option<VirtAddr> {
+        let entry = self.code.orc(cursor.lookup())?;
+        (entry.kind == OrcKind::Call).then(|| self.orc_cfa(&cursor.regs, &entry).ok().flatten())?
+    }
+
     fn orc_step(&self, cursor: &Cursor, entry: &OrcEntry) -> Result<Step, Fault> {
         let Some(cfa) = self.orc_cfa(&cursor.regs, entry)? else { return Ok(Step::Unable) };
         let saved = match entry.kind {

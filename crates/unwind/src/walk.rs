@@ -95,7 +95,8 @@ impl Unwinder<'_> {
             let step = self.step(&cursor);
             let (next, stop) = match step {
                 Step::Caller { caller, cfa } => {
-                    frame.cfa = Some(cfa);
+                    // where a search found a caller says nothing of this frame: a return address was overwritten
+                    frame.cfa = if caller.how.is_guess() { self.orc_own(&cursor) } else { Some(cfa) };
                     (Some(caller), StopReason::NothingFound)
                 }
                 Step::Entry { saved, .. } if self.is_room(&saved) => (None, StopReason::EndOfStack),
