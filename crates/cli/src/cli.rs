@@ -15,6 +15,7 @@ Examples:
   crashlens -c 'bt -a' -c log vmcore   several
   crashlens --json ps vmcore           as data
   crashlens verdict dmesg.txt vmlinux  of a log alone, where there is no dump
+  dmesg | crashlens verdict -          the same, from standard input
   crashlens help bt                    the page of a command, without a dump
   crashlens report vmcore -o death.html   the analysis as a page for a ticket
   crashlens triage /var/crash          many dumps: a row each, and which of them died alike

@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod sandbox;
 mod split;
+mod standard;
 mod triage;
 mod verb;
 mod verbs;
@@ -45,6 +46,13 @@ pub fn main(mut words: Vec<OsString>, opened: &Opened<'_>) -> u8 {
         words = page.into_iter().map(OsString::from).collect();
     }
     let options = cli::Cli::command();
+    let _log = match standard::taken(&mut words) {
+        Ok(file) => file,
+        Err(error) => {
+            shell::say(&format!("crashlens: standard input: {error}"));
+            return Ended::Failed.code();
+        }
+    };
     if let Some(why) = split::misplaced(&words, &options, &split::input) {
         match words.iter().any(|word| word == "--json") {
             true => shell::print_error_json(&why),
