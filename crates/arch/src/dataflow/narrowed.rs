@@ -177,7 +177,8 @@ fn telling(before: &[(Branch, Left)], own: &Left) -> Vec<Branch> {
             Relation::Ge => Some(Relation::Gt),
             _ => None,
         };
-        let is_other = far.test.is_some_and(|test| test.relation == Relation::Ne) && near.compare == far.compare;
+        let is_other =
+            far.test.is_some_and(|test| test.relation == Relation::Ne) && near.compare == far.compare;
         if let Some(test) = near.test.as_mut().filter(|_| is_other)
             && let Some(relation) = strict(test.relation)
         {

@@ -491,6 +491,27 @@ pub(crate) fn is_allocating(name: &str) -> bool {
     ALLOCATING.contains(&name) || ALLOCATING_FAMILIES.iter().any(|f| name.starts_with(f))
 }
 
+/// True for functions that are given memory to free: what they find wrong with it is who gave it's.
+pub(crate) fn is_freeing(name: &str) -> bool {
+    const FREEING: &[&str] = &[
+        "__slab_free",
+        "do_slab_free",
+        "slab_free",
+        "kfree",
+        "kfree_sensitive",
+        "__kmem_cache_free",
+        "kmem_cache_free",
+        "kmem_cache_free_bulk",
+        "free_large_kmalloc",
+        "free_nonslab_page",
+        "vfree",
+        "kvfree",
+        "__vunmap",
+        "vunmap",
+    ];
+    FREEING.contains(&base_name(name))
+}
+
 /// True for functions that copy or set memory for others, where a sanitizer found an access.
 pub(crate) fn is_copying(name: &str) -> bool {
     let name = base_name(name).trim_start_matches('_');

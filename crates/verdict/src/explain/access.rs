@@ -11,7 +11,8 @@ use crate::model::{
 use crate::naming::elements::Element;
 use crate::naming::names::{Member, Named, Namer, shown};
 use arch::dataflow::{Expr, Mem, Operand, Sym, cut};
-use cexpr::{BinOp, Expr as CExpr, ExprKind};
+use cexpr::{BinOp, Expr as CExpr, ExprKind, TypeName};
+use debuginfo::types::Space;
 use kernel::log::event::Class;
 
 /// The access of an instruction that faulted.
@@ -264,15 +265,23 @@ fn of_caller(namer: &Namer<'_>, ip: u64, number: usize) -> Option<Named> {
     let outer = namer.outer()?;
     let there = outer.code.flow.register(outer.at, argument)?;
     let now = namer.regs.get(number);
-    // what was passed lies no higher than what it was moved on to
+    // what was passed lies no higher than what it was moved on to; an instruction that goes through memory moves it itself
     let same = || now == Some(0) || outer.value(there).is_some_and(|held| now == Some(held.value));
-    if argument == number && !matches!(namer.code.flow.expr(sym), Expr::Entry(_)) && !same() {
-        return None;
-    }
+    let moves = namer.code.function.is_string(ip) || !matches!(namer.code.flow.expr(sym), Expr::Entry(_));
     let named = outer.sym(outer.at, there, 0)?;
     let origin = Origin::Passed(outer.code.name.clone());
-    Some(Named { origin, ..named })
+    if argument != number || !moves || same() {
+        return Some(Named { origin, ..named });
+    }
+    // so far it came
+    let by = now?.checked_sub(outer.value(there)?.value).filter(|by| *by < MAX_MOVED)?;
+    let byte = TypeName::named(Space::Typedef, "u8").pointer();
+    let expr = CExpr::binary(BinOp::Add, named.expr.cast(byte), CExpr::hex(by));
+    Some(Named { origin, expr, ty: None, how: named.how })
 }
+
+/// How far a copy goes at most.
+const MAX_MOVED: u64 = 1 << 40;
 
 /// The index of an array, where the instruction has one.
 fn index_row(namer: &Namer<'_>, ip: u64, m: &Mem) -> Option<Row> {
@@ -409,9 +418,41 @@ fn chain(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, depth: usize)
     let is_address =
         named.expr.addressed().is_some() || matches!(flow.expr(base), Expr::Stack(_) | Expr::Const(_));
     if !is_address && told.iter().all(|r| r.expr() != Some(&named.expr)) {
-        told.push(link(namer, sym, base, &named));
+        let row = of_before(link(namer, sym, base, &named), &told);
+        told.push(row);
     }
     chain(namer, at, base, told, depth + 1)
+}
+
+/// A member that was read by way of a variable which has another value since, as the pointer of a loop: as an expression of
+/// now it would be another one.
+fn of_before(row: Row, told: &[Row]) -> Row {
+    let Some((expr, variable)) = row.expr().and_then(|expr| Some((expr, pointer_of(expr)?))) else {
+        return row;
+    };
+    let Spot::Memory { at, .. } = row.spot else { return row };
+    let now = told.iter().find(|other| other.expr() == Some(variable)).and_then(Row::number);
+    match now.filter(|now| at.wrapping_sub(*now) >= MAX_OBJECT) {
+        Some(_) => {
+            let before = Detail::Before(variable.clone());
+            let name = Name::Expr(CExpr::words(expr.to_string()));
+            let detail = row.detail.iter().cloned().chain([before]).collect();
+            Row { name, detail, ..row }
+        }
+        None => row,
+    }
+}
+
+/// No object of one type is larger.
+const MAX_OBJECT: u64 = 1 << 22;
+
+/// The variable of `p->a.b`.
+fn pointer_of(expr: &CExpr) -> Option<&CExpr> {
+    match &expr.kind {
+        ExprKind::Member(inner, _, true) => matches!(inner.kind, ExprKind::Ident(_)).then_some(inner),
+        ExprKind::Member(inner, _, false) => pointer_of(inner),
+        _ => None,
+    }
 }
 
 /// The variable of the source that has the address of the element which a pointer was read from.
@@ -453,6 +494,24 @@ fn with_loop_start(namer: &Namer<'_>, ip: u64, sym: Sym, mut told: Vec<Row>, dep
     chain(namer, ip, position.first, told, depth + 1)
 }
 
+/// What lies in the dump where a pointer was read from, if that is another one by now: the member that was read, not the
+/// pointer that led there.
+fn holds_now(namer: &Namer<'_>, sym: Sym, (base, value): (Sym, u64), named: &Named) -> Option<Detail> {
+    let Expr::Load { base: own, disp, size, .. } = namer.code.flow.expr(sym) else { return None };
+    // the struct of a member is at another place than the pointer that the code has
+    let moved = match namer.code.flow.expr(own) {
+        _ if own == base => 0,
+        Expr::Add { base: other, disp } if other == base => disp,
+        _ => return None,
+    };
+    let disp = disp.wrapping_add(moved);
+    let at = value.wrapping_add_signed(disp);
+    let now = read(namer.s.mem(), at, size)
+        .filter(|now| namer.value(sym).is_none_or(|held| held.now || held.value != *now))?;
+    let what = namer.member_of(named, disp, size).map(|member| member.named.expr);
+    Some(Detail::HoldsNow { what, at, value: now })
+}
+
 /// One pointer of a chain.
 fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &Named) -> Row {
     let held = namer.value(base);
@@ -462,17 +521,13 @@ fn link(namer: &Namer<'_>, sym: Sym, base: Sym, named: &Named) -> Row {
     // what was passed, not what its register has now
     let gone = held.as_ref().is_none_or(|h| h.register.is_none());
     let origin = if gone { named.origin.clone().when_it_was() } else { named.origin.clone() };
-    let now = match (value, namer.code.flow.expr(sym)) {
-        (Some(v), Expr::Load { disp, size, .. }) => read(namer.s.mem(), v.wrapping_add_signed(disp), size)
-            .filter(|now| namer.value(sym).is_none_or(|h| h.now || h.value != *now)),
-        _ => None,
-    };
+    let now = value.and_then(|value| holds_now(namer, sym, (base, value), named));
     let mut detail = vec![
         if is_memory { Detail::Now(spot.clone()) } else { Detail::At(spot.clone()) },
         Detail::Origin(origin),
     ];
     detail.extend(passed(namer, base));
-    detail.extend(now.map(Detail::HoldsNow));
+    detail.extend(now);
     detail.extend(value.and_then(|v| crate::explain::pointer::target(namer.s, v)).map(Detail::Target));
     let commands = match held.as_ref().and_then(|h| h.memory) {
         Some(at) => vec![format!("rd {at:x}")],

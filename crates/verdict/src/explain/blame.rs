@@ -5,8 +5,10 @@ use crate::case::Case;
 use crate::code::roles;
 use crate::explain::instruction;
 use crate::explain::list;
+use crate::explain::related;
 use crate::model::{Access, Accessed, Cause, Condition, Evidence, How, Lack, Place, Statement};
 use crate::reports::checkers;
+use crate::reports::overruns;
 use crate::victim::fault_frame;
 use crate::victim::frames;
 use debuginfo::symtab::base_name;
@@ -39,6 +41,14 @@ pub(crate) struct Blame {
 /// Place, condition or access.
 pub(crate) fn of(case: &Case<'_>, class: Class) -> Blame {
     let mut blame = of_death(case, class);
+    if class == Class::StackProtector {
+        blame.found.related.extend(overruns::guard(case, blame.at));
+    }
+    if let Some(event) = case.event.as_ref().filter(|_| class == Class::Overflow) {
+        let found = &mut blame.found;
+        found.condition = found.condition.take().or_else(|| overruns::condition(case, blame.at));
+        found.access = found.access.take().or_else(|| overruns::access(case, event, blame.at, blame.from));
+    }
     if let Some(event) = case.event.as_ref().filter(|_| class == Class::ListCorruption) {
         let condition = blame.found.condition.take();
         blame.found.condition = condition.map(|condition| list::as_written(condition, event));
@@ -125,7 +135,7 @@ fn of_death(case: &Case<'_>, class: Class) -> Blame {
         Some(c) => {
             let found = instruction::of(s, c, case.event.as_ref(), class, &case.victim);
             let from = c.frame;
-            match from.and_then(|n| who_erred(case, n)) {
+            match from.and_then(|n| who_erred(case, class, n)) {
                 Some((at, place)) => {
                     let within = found.place.as_ref().map(|place| base_name(&place.function).to_owned());
                     // of one that the caller asked before it called the finder, the code is the caller's
@@ -133,7 +143,12 @@ fn of_death(case: &Case<'_>, class: Class) -> Blame {
                         Some(_) => condition,
                         None => Condition { within, ..condition },
                     });
-                    let found = Found { reporter: found.place, place: Some(place), condition, ..found };
+                    let is_freeing = found.place.as_ref().is_some_and(|p| roles::is_freeing(&p.function));
+                    let twice =
+                        condition.as_ref().filter(|_| is_freeing).and_then(|c| related::freed_twice(s, c));
+                    let related = twice.into_iter().chain(found.related).collect();
+                    let found =
+                        Found { reporter: found.place, place: Some(place), condition, related, ..found };
                     Blame { found, from, at: Some(at) }
                 }
                 None => Blame { found, from, at: from },
@@ -159,12 +174,15 @@ fn called_from(case: &Case<'_>, n: usize) -> Option<Place> {
 
 /// Who called the function that found the damage in frame `n`, if that is what its function is there for; `None` also where
 /// who called it is not certain.
-fn who_erred(case: &Case<'_>, n: usize) -> Option<(usize, Place)> {
+fn who_erred(case: &Case<'_>, class: Class, n: usize) -> Option<(usize, Place)> {
     let (s, frames) = (case.s, case.victim.frames());
     let name = |frame: &Frame| s.locate(frame.lookup()).map(|l| l.symbol.name);
-    frames.get(n).and_then(name).filter(|name| roles::is_finding(name))?;
+    // what is asserted of memory that is freed was asked of who frees it
+    let is_asserted = matches!(class, Class::Bug | Class::Warning);
+    let finds = |name: &str| roles::is_finding(name) || (is_asserted && roles::is_freeing(name));
+    frames.get(n).and_then(name).filter(|name| finds(name))?;
     let mut callers = frames.iter().enumerate().skip(n + 1);
-    let (at, frame) = callers.find(|(_, f)| !name(f).is_some_and(roles::is_finding))?;
+    let (at, frame) = callers.find(|(_, f)| !name(f).is_some_and(finds))?;
     let is_certain = frames.get(n + 1..=at)?.iter().all(|f| !f.how.is_guess() && f.saved.is_none());
     (is_certain && name(frame).is_some()).then(|| (at, fault_frame::place_of_return(s, frame)))
 }

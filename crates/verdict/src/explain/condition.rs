@@ -4,6 +4,7 @@
 use crate::explain::element;
 use crate::explain::idiom;
 use crate::explain::operand::{constant, side, unlike};
+use crate::explain::pointer::as_text;
 use crate::model::{CodeLine, Condition, Detail, End, How, Jump, NoCondition, Object, Operand as Row, Value};
 use crate::naming::atomic;
 use crate::naming::bits;
@@ -403,15 +404,24 @@ fn clause(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Clause> {
     let (expr, truth) = if once { (None, None) } else { (Some(expr), truth) };
     let equal = sides.equal(namer.types(), &test);
     let Sides { left, right, mask, bit, .. } = sides;
+    let texts = [&left, &right].map(|side| side.value.filter(|_| test.size == 8).and_then(as_text));
     let (mut objects, mut rows) = (Vec::new(), Vec::new());
     for x in [Some(left), mask, bit, Some(right)].into_iter().flatten() {
         objects.extend(x.object);
         rows.extend(x.row);
     }
+    with_text(&mut rows, &texts);
     let indices = indices(namer, &test, &rows);
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
     let rows = rows.into_iter().chain(indices).collect();
     Some(Clause { expr, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
+}
+
+/// The first operand with the text that its bytes are, and the one that it was compared with.
+fn with_text(rows: &mut [Row], texts: &[Option<String>; 2]) {
+    if let ([Some(text), other], Some(row)) = (texts, rows.first_mut()) {
+        row.detail.push(Detail::Text(text.clone(), other.clone()));
+    }
 }
 
 /// The indices of the elements that are compared.

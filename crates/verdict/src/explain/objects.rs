@@ -85,7 +85,8 @@ fn past(s: &Session, event: PastEvent, track: &Track) -> Past {
         When::Unknown => (None, None),
     };
     let stack = stack_of(s, track).into_iter().map(|at| frame(s, at)).collect();
-    Past { event, pid: track.pid, cpu: track.cpu, ticks, clock, stack }
+    let hz = kernel::machine::hardware::hz(s).ok();
+    Past { event, pid: track.pid, cpu: track.cpu, ticks, hz, clock, stack }
 }
 
 /// How long before the end by the kernel's tick count.

@@ -24,7 +24,7 @@ pub(crate) fn poison_name(value: u64) -> Option<&'static str> {
 }
 
 /// A value whose eight bytes are printable.
-fn as_text(value: u64) -> Option<String> {
+pub(crate) fn as_text(value: u64) -> Option<String> {
     let bytes = value.to_le_bytes();
     let len = bytes.iter().rposition(|b| *b != 0).map_or(0, |n| n + 1);
     let used = bytes.get(..len)?;

@@ -2,13 +2,14 @@
 //! the member in question.
 
 use crate::code::operand::read;
-use crate::model::{How, Known, Object, Related, Report, Statement, Value};
+use crate::model::{Condition, How, Known, Object, Related, Report, Statement, Value};
 use crate::naming::names::shown;
 use base::VirtAddr;
 use cexpr::MemberPath;
 use debuginfo::types::{Encoding, Type, TypeRef};
 use kernel::Session;
 use kernel::log::event::Class;
+use kernel::mm::slub::State;
 
 const MAX_STATEMENTS: usize = 10;
 
@@ -93,6 +94,40 @@ fn slab_object(about: &[&str]) -> Option<u64> {
     u64::from_str_radix(rest.split(' ').next()?, 16).ok()
 }
 
+/// The text that overwritten bytes are, where the dump has them as the report found them: `First byte 0x74 instead of …`.
+fn text_at(s: &Session, from: u64, count: u64, found: &str) -> Option<String> {
+    let first = found.split_once("0x").and_then(|(_, rest)| u8::from_str_radix(rest.get(..2)?, 16).ok())?;
+    let raw = s.mem().bytes(VirtAddr(from), usize::try_from(count.min(MAX_TEXT)).ok()?).ok()?;
+    text_of(&raw, first)
+}
+
+/// Bytes that begin with this one as a text; its end may be zeros.
+fn text_of(raw: &[u8], first: u8) -> Option<String> {
+    let end = raw.iter().rposition(|byte| *byte != 0)?.checked_add(1)?;
+    let used = raw.get(..end).filter(|used| used.len() >= MIN_TEXT && used.first() == Some(&first))?;
+    let good = used.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+    good.then(|| String::from_utf8_lossy(used).into_owned())
+}
+
+/// How many overwritten bytes are shown as a text, and how many are none.
+const MAX_TEXT: u64 = 64;
+const MIN_TEXT: usize = 3;
+
+/// Of a function that is there to free: the object of its condition that was free before.
+pub(crate) fn freed_twice(s: &Session, condition: &Condition) -> Option<Statement> {
+    let mut objects = condition.operands.iter().filter_map(|row| {
+        let at = row.number()?;
+        let object = kernel::mm::slub::object_at(s, VirtAddr(at))?;
+        (object.state == State::Free && object.at.0 == at).then_some(at)
+    });
+    let at = objects.next()?;
+    // the head of the free ones is the object that was to become it
+    (objects.next() == Some(at)).then(|| {
+        let commands = [format!("rd {at:x} 16"), format!("kmem {at:x}")];
+        Statement::new(How::Memory, Report::FreedTwice(at), &commands)
+    })
+}
+
 /// The number of the object that a report of KFENCE is about; its address is scrambled.
 fn kfence_number(lines: &[&str]) -> Option<u64> {
     let first = lines.iter().position(|line| line.starts_with("BUG: KFENCE: "))?;
@@ -122,7 +157,9 @@ pub(crate) fn of_slab_report(s: &Session, lines: &[&str], told: &[Known]) -> Vec
             let found = found.to_owned();
             let report = match (from.checked_sub(at), to.checked_sub(from)) {
                 (Some(offset), Some(len)) => {
-                    Report::Overwritten { count: len.saturating_add(1), offset, found }
+                    let count = len.saturating_add(1);
+                    let text = text_at(s, from, count, &found);
+                    Report::Overwritten { count, offset, found, text }
                 }
                 _ => Report::OverwrittenAt { from, to, found },
             };
@@ -273,6 +310,16 @@ fn gather(s: &Session, ty: TypeRef, base: u64, path: &str, depth: usize, out: &m
 mod tests {
     use super::*;
     use crate::model::{Allocator, Met};
+
+    #[test]
+    fn overwritten_bytes_are_a_text() {
+        assert_eq!(text_of(b"total\0\0", b't').as_deref(), Some("total"));
+        // what the dump has there is another, too short, or no text
+        assert_eq!(text_of(b"total", b'x'), None);
+        assert_eq!(text_of(b"ab\0", b'a'), None);
+        assert_eq!(text_of(b"abc\x01d", b'a'), None);
+        assert_eq!(text_of(&[0; 8], 0), None);
+    }
 
     #[test]
     fn a_report_of_a_bad_page() {

@@ -108,6 +108,32 @@ pub enum Accessed {
     },
     /// What UBSAN says, in its words.
     Undefined(String),
+    /// Copy more bytes than there is room for, as a check of copies has it.
+    Copy {
+        /// From where to where.
+        kind: Copied,
+        /// Bytes.
+        size: u64,
+        /// What has not so many, in the kernel's words.
+        of: String,
+        /// From this byte of it on.
+        offset: Option<u64>,
+        /// How many bytes it has.
+        room: Option<u64>,
+    },
+}
+
+/// From where to where was copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Copied {
+    /// From the kernel's memory to a process's.
+    ToUser,
+    /// From a process's memory to the kernel's.
+    FromUser,
+    /// From what is too small.
+    Read,
+    /// To what is too small.
+    Write,
 }
 
 /// Why an access failed.

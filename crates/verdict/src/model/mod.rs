@@ -9,12 +9,13 @@ mod logged;
 mod memory;
 mod object;
 mod operand;
+mod path;
 mod pointer;
 mod report;
 mod stall;
 mod statement;
 
-pub use cause::{Access, Accessed, Bound, CodeAt, CodeLine, Condition, End, Jump, Why};
+pub use cause::{Access, Accessed, Bound, CodeAt, CodeLine, Condition, Copied, End, Jump, Why};
 pub use context::{
     Argument, Base, Context, CpuDoing, Doing, Handler, Kind as LayerKind, Layer, Opened, Syscall, Task, Whose,
 };
@@ -22,6 +23,7 @@ pub use logged::{Logged, TraceRow};
 pub use memory::{HugePool, Memory, PageKind};
 pub use object::{Allocator, Known, Met, Past, PastEvent};
 pub use operand::{Detail, Name, Operand, Origin, Spot, Value};
+pub use path::shown_path;
 pub use pointer::{Located, Pointed, PointerIs};
 pub use report::{ErrorFact, FirmwareFault, MachineCheck, Report, StackUser, Vendor};
 pub use stall::{Deaf, For, LoopRead, LostOwner, Stall, Waiter};
@@ -107,8 +109,8 @@ impl Place {
     /// Its source file and line, as far as they are known: `drivers/virtio/virtio_ring.c:550`.
     #[must_use]
     pub fn source(&self) -> Option<String> {
-        let file = self.file.as_ref()?;
-        Some(self.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+        let file = shown_path(self.file.as_ref()?);
+        Some(self.line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}")))
     }
 }
 

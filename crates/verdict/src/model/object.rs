@@ -104,6 +104,8 @@ pub struct Past {
     pub cpu: Option<u32>,
     /// So many ticks before the end.
     pub ticks: Option<u64>,
+    /// How many of them a second has.
+    pub hz: Option<u64>,
     /// By the clock of the log, in nanoseconds.
     pub clock: Option<u64>,
     /// By whom: the functions of the stack, innermost first.

@@ -197,6 +197,8 @@ impl Origin {
 pub enum Detail {
     /// It is in a register.
     In(String),
+    /// It is some of a register's bits.
+    Among(String),
     /// It was in a register, and is in another now.
     StillIn {
         /// Then.
@@ -240,8 +242,19 @@ pub enum Detail {
     Target(Located),
     /// What it points to, behind what is told of where it is.
     Leads(Located),
-    /// The memory that it was read from holds something else now.
-    HoldsNow(u64),
+    /// What was read through it is something else in the dump.
+    HoldsNow {
+        /// What was read, where that has a name.
+        what: Option<Expr>,
+        /// Where it lies.
+        at: u64,
+        /// What is there in the dump.
+        value: u64,
+    },
+    /// It is of what this variable was before.
+    Before(Expr),
+    /// Its bytes are a text; and those that it was compared with.
+    Text(String, Option<String>),
     /// The struct that it is in.
     Within {
         /// The pointer to it.

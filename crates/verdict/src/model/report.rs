@@ -8,6 +8,19 @@ use kernel::mm::poison::Poison;
 pub enum Report {
     /// The object that the slab allocator's report names, and what is known of it.
     Object(u64, Option<Box<Met>>),
+    /// The guard of a stack's frame, as it was found.
+    Guard {
+        /// The function whose frame it is.
+        function: String,
+        /// Where it lies.
+        at: u64,
+        /// What is there.
+        value: u64,
+        /// That as a text.
+        text: Option<String>,
+    },
+    /// An object was free already when it was freed.
+    FreedTwice(u64),
     /// Bytes of it were overwritten.
     Overwritten {
         /// How many.
@@ -16,6 +29,8 @@ pub enum Report {
         offset: u64,
         /// What was found, as the report has it.
         found: String,
+        /// What is there in the dump, where that is a text.
+        text: Option<String>,
     },
     /// Bytes were overwritten elsewhere.
     OverwrittenAt {

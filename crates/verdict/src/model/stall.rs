@@ -156,8 +156,8 @@ pub enum For {
     SomeLock(Kind),
     /// A completion: its name and its address.
     Completion(String, Option<u64>),
-    /// The end of work, by its function where that is known.
-    Work(String),
+    /// The end of work, by its function where that is known; and the worker that does it.
+    Work(String, Option<Who>),
     /// Input or output.
     Io,
     /// All readers of RCU.

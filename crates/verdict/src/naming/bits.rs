@@ -4,7 +4,7 @@
 //! comparisons of the whole byte: these are turned back to members.
 
 use crate::code::operand::read;
-use crate::model::{Object, Value};
+use crate::model::{Detail, Object, Spot, Value};
 use crate::naming::members::{self, Leaf};
 use crate::naming::names::{Named, Namer};
 use crate::naming::side::Side;
@@ -178,6 +178,19 @@ fn renamed(
         row.call_it(&expr);
         row.value = value.map(|v| Value::of(v, crate::naming::names::shown(types, Some(leaf.ty), v, size)));
         row.how = from.from.how;
+        // the register has other bits as well
+        if let (Some(_), Spot::Register(register)) = (leaf.bits, &row.spot) {
+            let register = register.clone();
+            for detail in &mut row.detail {
+                if let Detail::In(own) = detail {
+                    *detail = Detail::Among(std::mem::take(own));
+                }
+            }
+            if row.detail.is_empty() {
+                row.detail.push(Detail::Among(register));
+            }
+            row.spot = Spot::Made;
+        }
         if let Some(at) = at {
             row.commands.insert(0, format!("{}.{} {at:x}", types.name(from.ty), leaf.path));
         }

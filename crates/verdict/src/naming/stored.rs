@@ -9,9 +9,11 @@ use crate::naming::names::{Named, Namer};
 use arch::dataflow::{Expr, Mem, Operand, Sym, cut};
 
 impl Namer<'_> {
-    /// The place that a computed value was stored in right before the instruction at `ip`.
+    /// The place that a computed value was stored in right before the instruction at `ip`, or behind it and before the
+    /// jump: there the compiler puts what the source had before the comparison.
     pub(crate) fn stored(&self, ip: u64, sym: Sym) -> Option<Named> {
-        self.code.function.just_before(ip).find_map(|at| self.stored_by(at, sym))
+        let function = &self.code.function;
+        function.just_before(ip).chain(function.before_jump(ip)).find_map(|at| self.stored_by(at, sym))
     }
 
     /// The place that the instruction at `at` stores the value in.
@@ -47,8 +49,15 @@ impl Namer<'_> {
     /// True where memory has the value there.
     fn still_has(&self, at: u64, m: &Mem, sym: Sym) -> bool {
         let now = || {
-            let (base, disp) = self.code.flow.address(at, m)?;
-            read(self.s.mem(), self.value(base)?.value.wrapping_add_signed(disp), m.size)
+            let to = match m.base {
+                // a global variable
+                None if m.index.is_none() && !m.per_cpu => m.disp.cast_unsigned(),
+                _ => {
+                    let (base, disp) = self.code.flow.address(at, m)?;
+                    self.value(base)?.value.wrapping_add_signed(disp)
+                }
+            };
+            read(self.s.mem(), to, m.size)
         };
         now().is_some_and(|now| self.value(sym).is_some_and(|held| cut(held.value, m.size, false) == now))
     }

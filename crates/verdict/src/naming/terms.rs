@@ -9,8 +9,8 @@ use crate::naming::members;
 use crate::naming::names::{Named, Namer, Spot};
 use arch::dataflow::{BinOp, Expr, Sym};
 use base::VirtAddr;
-use cexpr::{BinOp as COp, Expr as CExpr};
-use debuginfo::types::{Scope, TypeRef};
+use cexpr::{BinOp as COp, Expr as CExpr, TypeName};
+use debuginfo::types::{Scope, Space, TypeRef};
 
 const MAX_DEPTH: usize = 8;
 
@@ -182,9 +182,27 @@ impl Namer<'_> {
         if let Some(member) = self.member_of(&from, disp, size) {
             return Some(Named { origin, ..member.named });
         }
+        if let Some(expr) = self.part_of(&from, disp, size) {
+            return Some(Named { expr, ty: None, how: from.how.max(How::Decoded), origin });
+        }
         // memory of unknown type
         let expr = if disp == 0 { from.expr } else { moved(from.expr, disp) }.pointed();
         Some(Named { expr, ty: None, how: from.how.max(How::Decoded), origin })
+    }
+
+    /// Bytes of a struct that no one member is, as a number: eight bytes of a text are `*(u64 *)&p->label[0]`.
+    fn part_of(&self, from: &Named, disp: i64, size: u64) -> Option<CExpr> {
+        let types = self.types();
+        let to = members::pointee(types, from.ty?)?;
+        let offset = u64::try_from(disp).ok()?;
+        let end = offset.checked_add(size)?;
+        if !members::is_compound(types, to) || types.size_of(to).is_ok_and(|own| own < end) {
+            return None;
+        }
+        let (path, _) = members::beginning_at(types, to, offset)?;
+        let bits = size.checked_mul(8).filter(|_| matches!(size, 1 | 2 | 4 | 8))?;
+        let number = TypeName::named(Space::Typedef, format!("u{bits}")).pointer();
+        Some(from.expr.clone().path(&path, true).address().cast(number).pointed())
     }
 
     /// A variable on the stack.

@@ -2,3 +2,4 @@
 
 pub(crate) mod checkers;
 pub(crate) mod machine_check;
+pub(crate) mod overruns;

@@ -34,8 +34,8 @@ pub(crate) enum What<'s> {
     Spin(Spinner<'s>),
     /// `wait_for_completion()` of this address, and its name.
     Completion(Option<VirtAddr>, String),
-    /// The end of work whose function this is.
-    Work(String),
+    /// The end of work whose function this is, and the task that does it.
+    Work(String, Option<&'s Task>),
     /// A page or buffer, or another end of input or output.
     Io,
     /// All readers of RCU.
@@ -74,6 +74,7 @@ impl<'s> Wait<'s> {
             // the last of several readers, who may have gone: a circle over it is a guess
             What::Lock(l) => l.owner.task.map(|t| t.at),
             What::Spin(spinner) => spinner.holder.as_ref().map(|h| h.task.at),
+            What::Work(_, worker) => worker.map(|task| task.at),
             _ => None,
         }
     }
@@ -245,7 +246,7 @@ fn other<'s>(s: &'s Session, victim: &frames::Victim<'_>, names: &[String]) -> W
         let (work, _) = argument(n);
         let func = work.and_then(|at| workqueue::function(s, at).ok());
         let name = func.and_then(|f| s.locate(f)).filter(|l| l.offset == 0).map(|l| l.symbol.name.to_owned());
-        return What::Work(name.unwrap_or_default());
+        return What::Work(name.unwrap_or_default(), work.and_then(|at| worker_of(s, at)));
     }
     if has(&["synchronize_rcu", "synchronize_sched", "wait_rcu_gp", "__wait_rcu_gp"]).is_some() {
         return What::Rcu;
@@ -270,6 +271,14 @@ fn other<'s>(s: &'s Session, victim: &frames::Victim<'_>, names: &[String]) -> W
     What::Other
 }
 
+/// The task of the worker that does a work.
+fn worker_of(s: &Session, work: VirtAddr) -> Option<&Task> {
+    let pools = workqueue::pool::pools(s).ok()?;
+    let does = |worker: &workqueue::pool::Worker| matches!(&worker.running, Ok(Some(running)) if running.work.at == work);
+    let worker = pools.all.iter().flat_map(|pool| &pool.workers).find(|worker| does(worker))?;
+    s.tasks().at(*worker.task.as_ref().ok()?)
+}
+
 fn statement(w: &Wait<'_>) -> Statement {
     let bt = format!("bt {}", w.task.pid);
     let (what, commands) = match &w.what {
@@ -277,7 +286,9 @@ fn statement(w: &Wait<'_>) -> Statement {
         What::Lock(l) => (lock(l, w.owner), vec![bt, format!("struct {} {:x}", l.kind.structure(), l.at)]),
         What::SomeLock(kind) => (For::SomeLock(*kind), vec![bt]),
         What::Completion(at, name) => (For::Completion(name.clone(), at.map(|at| at.0)), vec![bt]),
-        What::Work(function) => (For::Work(function.clone()), vec![bt]),
+        What::Work(function, worker) => {
+            (For::Work(function.clone(), worker.map(Who::of)), vec![bt, "wq".into()])
+        }
         What::Io => (For::Io, vec![bt]),
         What::Rcu => (For::Rcu, vec![bt]),
         What::Other => (For::Other, vec![bt]),

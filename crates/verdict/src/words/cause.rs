@@ -1,6 +1,6 @@
 //! Conditions and accesses in words.
 
-use crate::model::{Access, Accessed, Bound, Condition, End, Jump, NoCondition, Why};
+use crate::model::{Access, Accessed, Bound, Condition, Copied, End, Jump, NoCondition, Why};
 use crate::words::bytes;
 use std::fmt;
 
@@ -76,7 +76,27 @@ impl fmt::Display for Accessed {
             }
             Accessed::Free { at } => write!(f, "free of {at:016x}"),
             Accessed::Undefined(said) => f.write_str(said),
+            Accessed::Copy { kind, size, of, offset, room } => {
+                write!(f, "{} of {} ", copied(*kind), bytes(*size))?;
+                f.write_str(if matches!(kind, Copied::ToUser | Copied::Read) { "from " } else { "to " })?;
+                offset.iter().try_for_each(|offset| write!(f, "offset {offset} of "))?;
+                f.write_str(of)?;
+                let Some(room) = room else { return Ok(()) };
+                write!(f, ", which has {}", bytes(*room))?;
+                let end = offset.unwrap_or(0).checked_add(*size);
+                let over = end.and_then(|end| end.checked_sub(*room)).filter(|over| *over > 0);
+                over.iter().try_for_each(|over| write!(f, ": {over} too many"))
+            }
         }
+    }
+}
+
+const fn copied(kind: Copied) -> &'static str {
+    match kind {
+        Copied::ToUser => "copy to user space",
+        Copied::FromUser => "copy from user space",
+        Copied::Read => "read",
+        Copied::Write => "write",
     }
 }
 

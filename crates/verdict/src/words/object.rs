@@ -84,6 +84,15 @@ fn overwritten(g: &Guarded, (offset, byte): (i64, u8)) -> String {
     }
 }
 
+/// Ticks as a time. What lies in one tick is as long at most.
+fn time(ticks: u64, hz: u64) -> String {
+    match ticks.saturating_mul(1000) / hz {
+        _ if ticks == 0 => format!("less than {} ms", 1000_u64.div_ceil(hz)),
+        ms if ms < 10_000 => format!("{ms} ms"),
+        ms => format!("{} s", ms / 1000),
+    }
+}
+
 /// Where a pointer is that leads beside an object.
 fn beside(met: &Met, pointer: u64) -> Option<String> {
     let Allocator::Guarded(g) = &met.of else { return None };
@@ -121,10 +130,11 @@ impl fmt::Display for Past {
         })?;
         write!(f, " by PID {}", self.pid)?;
         self.cpu.iter().try_for_each(|cpu| write!(f, ", CPU {cpu}"))?;
-        match self.ticks {
-            Some(1) => f.write_str(", 1 tick before the end")?,
-            Some(ticks) => write!(f, ", {ticks} ticks before the end")?,
-            None => {}
+        match (self.ticks, self.hz.filter(|hz| *hz > 0)) {
+            (Some(ticks), Some(hz)) => write!(f, ", {} before the end", time(ticks, hz))?,
+            (Some(1), None) => f.write_str(", 1 tick before the end")?,
+            (Some(ticks), None) => write!(f, ", {ticks} ticks before the end")?,
+            (None, _) => {}
         }
         if let Some(ns) = self.clock {
             write!(f, ", at {}.{:06} s", ns / 1_000_000_000, ns % 1_000_000_000 / 1000)?;
@@ -133,5 +143,17 @@ impl fmt::Display for Past {
             PastEvent::FreedBefore => f.write_str(", before it was allocated"),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn ticks_are_a_time() {
+        assert_eq!(time(0, 250), "less than 4 ms");
+        assert_eq!((time(13, 250), time(3, 1000)), ("52 ms".into(), "3 ms".into()));
+        assert_eq!((time(100, 300), time(2500, 250)), ("333 ms".into(), "10 s".into()));
     }
 }

@@ -119,6 +119,7 @@ impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Detail::In(register) => write!(f, "%{register}"),
+            Detail::Among(register) => write!(f, "among the bits of %{register}"),
             Detail::StillIn { then, now } => write!(f, "%{then} then, still in %{now}"),
             Detail::Then { register, spot: Spot::Made, now: true } => {
                 write!(f, "in %{register} when tested, overwritten since; shown is what memory gives now")
@@ -140,7 +141,15 @@ impl fmt::Display for Detail {
             Detail::Passes { by, expr } => write!(f, "{by} passes {}", expr.for_reader()),
             Detail::Target(located) => write!(f, "its target is {located}"),
             Detail::Leads(located) => write!(f, "the value is {located}"),
-            Detail::HoldsNow(value) => write!(f, "the memory there now holds {value:#x}"),
+            Detail::HoldsNow { what: Some(what), value, .. } => {
+                write!(f, "{} is {value:#x} in the dump", what.for_reader())
+            }
+            Detail::HoldsNow { what: None, at, value } => {
+                write!(f, "the memory at {at:016x} is {value:#x} in the dump")
+            }
+            Detail::Before(variable) => write!(f, "of what {} was before", variable.for_reader()),
+            Detail::Text(text, None) => write!(f, "the text {text:?}"),
+            Detail::Text(text, Some(other)) => write!(f, "the text {text:?}, compared with {other:?}"),
             Detail::Within { expr, ty, at, spot } => {
                 write!(f, "{} = ({ty} *) {at:016x}", expr.for_reader())?;
                 match spot {

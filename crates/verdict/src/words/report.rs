@@ -1,8 +1,8 @@
 //! Reports of the kernel's checkers and of the hardware, in words.
 
 use crate::model::{ErrorFact, FirmwareFault, MachineCheck, Report, StackUser, Vendor};
-use crate::words::joined;
 use crate::words::pointer::poison;
+use crate::words::{bytes, joined};
 use std::fmt;
 
 impl fmt::Display for Report {
@@ -12,8 +12,15 @@ impl fmt::Display for Report {
                 write!(f, "object {at:016x}")?;
                 met.iter().try_for_each(|met| write!(f, ": {met}"))
             }
-            Report::Overwritten { count, offset, found } => {
-                write!(f, "{count} bytes overwritten at +{offset:#x}: {found}")
+            Report::Guard { function, at, value, text } => {
+                write!(f, "the guard of {function}'s frame, at {at:016x}, is {value:016x}")?;
+                text.iter().try_for_each(|text| write!(f, ", the text {text:?}"))
+            }
+            Report::FreedTwice(at) => write!(f, "object {at:016x} was free already when it was freed here"),
+            Report::Overwritten { count, offset, found, text } => {
+                write!(f, "{} overwritten at +{offset:#x}", bytes(*count))?;
+                text.iter().try_for_each(|text| write!(f, " with {text:?}"))?;
+                write!(f, ": {found}")
             }
             Report::OverwrittenAt { from, to, found } => {
                 write!(f, "overwritten from {from:x} to {to:x}: {found}")

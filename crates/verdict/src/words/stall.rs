@@ -121,8 +121,14 @@ impl fmt::Display for For {
             For::SomeLock(kind) => write!(f, " for a {} that is not known", kind.word()),
             For::Completion(name, Some(at)) => write!(f, " for completion {}", named(name, *at)),
             For::Completion(_, None) => f.write_str(" for completion"),
-            For::Work(function) if function.is_empty() => f.write_str(" for work to end"),
-            For::Work(function) => write!(f, " for work {function}() to end"),
+            For::Work(function, worker) => {
+                f.write_str(" for work ")?;
+                if !function.is_empty() {
+                    write!(f, "{function}() ")?;
+                }
+                f.write_str("to end")?;
+                worker.iter().try_for_each(|who| write!(f, ", which {who} does"))
+            }
             For::Io => f.write_str(" for input or output"),
             For::Rcu => f.write_str(" for all RCU readers"),
             For::Other => Ok(()),

@@ -1,6 +1,6 @@
 //! Evidence, modules, history, known issues and what could not be found out, in words.
 
-use crate::model::{Evidence, History, KnownIssue, Lack, Module, Place, Related};
+use crate::model::{Evidence, History, KnownIssue, Lack, Module, Place, Related, shown_path};
 use crate::words::joined;
 use kernel::log::event;
 use kernel::log::lines::stamp;
@@ -48,7 +48,7 @@ impl fmt::Display for Module {
 
 fn called_by(place: &Place) -> String {
     match (&place.file, place.line) {
-        (Some(file), Some(line)) => format!("called by {place}, {file}:{line}"),
+        (Some(file), Some(line)) => format!("called by {place}, {}:{line}", shown_path(file)),
         _ => format!("called by {place}"),
     }
 }

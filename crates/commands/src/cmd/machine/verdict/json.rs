@@ -120,6 +120,7 @@ pub(super) fn access(a: &Access, r: &mut Record) {
         Accessed::Return { .. } => ("return", None),
         Accessed::Free { .. } => ("free", None),
         Accessed::Undefined(_) => ("undefined", None),
+        Accessed::Copy { .. } => ("copy", None),
     };
     r.hidden("kind", kind);
     r.hidden("expr", expr.map_or(Cell::Null, expression));

@@ -5,7 +5,7 @@ mod logged;
 mod syz;
 
 use crate::{CommandError, Cx, Example, Run};
-use ::verdict::model::{CodeLine, Known, Lack, Loss, Operand, Past, Place, Related, Says};
+use ::verdict::model::{Accessed, CodeLine, Known, Lack, Loss, Operand, Past, Place, Related, Says};
 use ::verdict::{How, Options, Statement, Verdict};
 use kernel::debug::source::Effort;
 use kernel::{Fetch, Session};
@@ -261,7 +261,9 @@ fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: 
         r.line(head("ACCESS").field("text", a.to_string()));
         json::access(a, &mut r);
         r.list("operands", operands(&a.operands, at, evidence));
-        code(&a.code, v.reporter.as_ref().map(|p| p.function.as_str()), &mut r);
+        // of a copy the code is who copied's
+        let finder = v.reporter.as_ref().filter(|_| !matches!(a.what, Accessed::Copy { .. }));
+        code(&a.code, finder.map(|p| p.function.as_str()), &mut r);
         out.record("access", r);
     }
     let section = |name, key, statements: &[Statement], out: &mut Report| {
