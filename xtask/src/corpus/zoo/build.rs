@@ -26,6 +26,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("hangs.c", include_str!("module/hangs.c")),
     ("atomics.c", include_str!("module/atomics.c")),
     ("indices.c", include_str!("module/indices.c")),
+    ("parcels.c", include_str!("module/parcels.c")),
 ];
 
 const INIT: &str = include_str!("init");

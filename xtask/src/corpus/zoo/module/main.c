@@ -10,7 +10,7 @@ MODULE_PARM_DESC(init_wanted, "die while loading: how many channels to ask for")
 
 static const struct zoo_way *const zoo_tables[] = {
 	zoo_asserts, zoo_memory, zoo_lists, zoo_context, zoo_locks, zoo_stalls, zoo_resources,
-	zoo_checks, zoo_faults, zoo_hangs, zoo_atomics, zoo_indices,
+	zoo_checks, zoo_faults, zoo_hangs, zoo_atomics, zoo_indices, zoo_parcels,
 };
 
 static const struct zoo_way *zoo_find(const char *name)

@@ -35,7 +35,7 @@ struct zoo_way {
 
 /* One table a file; the last entry has no name. */
 extern const struct zoo_way zoo_asserts[], zoo_memory[], zoo_lists[], zoo_context[], zoo_locks[], zoo_stalls[],
-	zoo_resources[], zoo_checks[], zoo_faults[], zoo_hangs[], zoo_atomics[], zoo_indices[];
+	zoo_resources[], zoo_checks[], zoo_faults[], zoo_hangs[], zoo_atomics[], zoo_indices[], zoo_parcels[];
 
 int zoo_die_in_init(unsigned int wanted);
 
