@@ -49,7 +49,9 @@ fn refused(line: &str) -> Option<Said> {
     let (of, numbers) = rest.rsplit_once(" (")?;
     let number = |key: &str| numbers.split_once(key)?.1.split([',', ')']).next()?.trim().parse().ok();
     let of = of.to_owned();
-    Some(Said { kind, size: number("size ")?, of, room: None, offset: number("offset ") })
+    // of a stack the kernel counts from its frame, and from below that without a sign
+    let offset = number("offset ").filter(|offset: &u64| i64::try_from(*offset).is_ok());
+    Some(Said { kind, size: number("size ")?, of, room: None, offset })
 }
 
 /// `memcpy: detected field-spanning write (size 32) of single field "p->x" at f.c:7 (size 16)`
