@@ -139,8 +139,8 @@ fn module_taints(s: &Session) -> Option<Loss> {
 fn stack(s: &Session, victim: &Victim<'_>) -> Option<Loss> {
     let lack = |why: String| Some(Loss { what: Lost::Stack, why });
     let bt = victim.bt.as_ref()?;
-    if bt.unwound.stopped.is_loss() {
-        return lack(bt.unwound.stopped.to_string());
+    if let Some(why) = bt.lack(s) {
+        return lack(why);
     }
     let frames = &bt.unwound.frames;
     if let Some(fault) = victim.task.and_then(|task| {

@@ -39,6 +39,8 @@ pub enum Start {
     Stack,
     /// The CPU was in user mode: there are no kernel frames.
     UserMode,
+    /// Where somebody asked to begin.
+    Asked,
     /// Nowhere: the reason is in the backtrace's `stopped`.
     Nowhere,
 }
@@ -156,7 +158,7 @@ impl Session {
         let set = self.arch().reg_set();
         let regs = Regs::new(set).with(set.pc, pc.0).with(set.sp, sp.0);
         let unwound = unwinder.unwind(regs);
-        Backtrace { start: Start::Note, unwound, stacks, user: None, doubt: None, remark: None }
+        Backtrace { start: Start::Asked, unwound, stacks, user: None, doubt: None, remark: None }
     }
 
     /// The frames of a CPU by its registers alone, where the task that it ran is not known: on the stack that its stack
@@ -210,7 +212,7 @@ impl Session {
                 if let Some(resume) = resume {
                     return Begun::at(Start::Switch, u.resume(&resume));
                 }
-                self.mem().u64(sp).map_or_else(StopReason::Fault, |_| StopReason::NoStart)
+                self.mem().u64(sp).map_or_else(StopReason::Fault, |_| StopReason::NothingFound)
             }
             Err(crate::KernelError::Fault(fault)) => StopReason::Fault(fault),
             Err(_) => StopReason::NoStart,
@@ -419,7 +421,7 @@ impl Session {
             }
         }
         let lost = u.stacks.iter().filter(in_use).filter_map(|stack| unread(self.mem(), stack)).next();
-        Begun::nowhere(lost.map_or(StopReason::NoStart, StopReason::Fault))
+        Begun::nowhere(lost.map_or(StopReason::NothingFound, StopReason::Fault))
     }
 }
 

@@ -60,7 +60,7 @@ fn a_task_that_sleeps_begins_at_what_the_switch_saved() {
     // nothing was saved of the other
     let (start, frames, stopped) = found(&k, 2);
     assert_eq!((start, frames.len()), (Start::Nowhere, 0));
-    assert!(matches!(stopped, StopReason::Fault(_) | StopReason::NoStart), "{stopped:?}");
+    assert!(matches!(stopped, StopReason::Fault(_) | StopReason::NothingFound), "{stopped:?}");
 }
 
 #[test]
@@ -118,4 +118,39 @@ fn words_of_code_on_a_stack_that_lacks_a_page() {
     );
     assert!(return_addresses(&u, &stacks[0], VirtAddr(back[0]), VirtAddr(u64::MAX)).is_empty());
     assert_eq!(unread(s.mem(), &stacks[0]).map(|fault| fault.at), Some(stack.add(STACK - 4096)));
+}
+
+/// What the frames of a task lack.
+fn lack(k: &Kernel, pid: i32) -> Option<String> {
+    let s = session(k);
+    let bt = s.backtrace(task(&s, pid));
+    bt.lack(&s)
+}
+
+#[test]
+fn frames_that_end_early_lack_something_and_those_at_the_end_do_not() {
+    let (k, thread, back) = asleep();
+    assert_eq!(lack(&k, 1), None);
+    let s = session(&k);
+    let stack = task(&s, 1).stack.unwrap();
+    let top = stack.add(STACK - TOP);
+    // where nothing on the stack leads on, and its end is far
+    let mut early = k.clone();
+    let far = stack.add(0x1000);
+    early.word(thread + 8, far.0 - 48).word(far.0, back[0]).word(top.0 - 24, 0).word(top.0 - 16, 0);
+    early.word(top.0 - 8, 0);
+    let why = lack(&early, 1).unwrap();
+    assert!(why.contains("no further return address"), "{why}");
+    // the page that holds the frames is lost
+    let mut lost = k.clone();
+    lost.exclude(top.0 - 24);
+    assert!(lack(&lost, 1).unwrap().contains("excluded"), "{:?}", lack(&lost, 1));
+    // of frames from a place that somebody names nobody promised an end
+    let asked = s.backtrace_from(task(&s, 1), VirtAddr(back[1]), stack.add(0x2000));
+    assert!(asked.start == Start::Asked && asked.lack(&s).is_none());
+    // a dead task has no stack
+    let mut dead = k.clone();
+    let at = task(&s, 1).at.0;
+    dead.set(at, "task_struct", "exit_state", 32).set(at, "task_struct", "stack", 0);
+    assert_eq!(lack(&dead, 1), None);
 }

@@ -3,6 +3,7 @@
 pub mod backtrace;
 mod code;
 mod logged;
+mod partial;
 mod register_call;
 mod register_fit;
 mod register_stack;

@@ -185,11 +185,11 @@ fn sleeper<'s>(s: &'s Session, task: &'s Task, now: Option<u64>) -> Wait<'s> {
     let bt = victim.bt.as_ref();
     let lock = bt.and_then(|bt| locks::waited(s, bt, &names, task));
     let some = bt.filter(|_| lock.is_none()).and_then(|bt| locks::unknown(s, bt, &names, task));
-    let cut = bt.map(|bt| bt.unwound.stopped).filter(|stopped| lock.is_none() && stopped.is_loss());
+    let cut = bt.filter(|_| lock.is_none()).and_then(|bt| bt.lack(s));
     let (what, lost) = match (lock, some) {
         (Some(lock), _) => (What::Lock(lock), None),
         (None, Some((kind, lost))) => (What::SomeLock(kind), lost.map(|fault| fault.to_string())),
-        (None, None) => (other(s, &victim, &names), cut.map(|stopped| stopped.to_string())),
+        (None, None) => (other(s, &victim, &names), cut),
     };
     let since = now.and_then(|now| kernel::sched::times::not_run_for(s, task, now).ok()?).map(|ns| ns / NSEC);
     Wait {

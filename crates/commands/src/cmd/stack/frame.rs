@@ -135,7 +135,9 @@ impl Run for Step {
             _ => (here.saturating_sub(by), "innermost"),
         };
         if to == here && by != 0 {
-            return Err(CommandError::failed(format_args!("the {end} frame is chosen already")));
+            let is_lost = end == "outermost" && bt.lack(s).is_some();
+            let why = format_args!("the {end} frame is chosen already");
+            return Err(CommandError::failed(why).lost_if(is_lost));
         }
         cx.settings.frame = Some((task.at, to));
         cx.settings.listed = None;
@@ -159,7 +161,7 @@ fn stand<'s>(cx: &Cx<'s>, s: &Session) -> Result<Stand<'s>, CommandError> {
     let count = bt.unwound.frames.len();
     if count == 0 {
         let why = format_args!("task {} has no frames: {}", task.pid, bt.unwound.stopped);
-        return Err(CommandError::failed(why));
+        return Err(CommandError::failed(why).lost_if(bt.lack(s).is_some()));
     }
     let here = values::chosen_frame(cx).filter(|n| *n < count).unwrap_or(0);
     Ok(Stand { task, bt, here })
@@ -167,11 +169,11 @@ fn stand<'s>(cx: &Cx<'s>, s: &Session) -> Result<Stand<'s>, CommandError> {
 
 /// The frame of a number or a function's name.
 fn find(s: &Session, bt: &Backtrace, word: &str) -> Result<usize, CommandError> {
-    let numbers = numbers(bt);
+    let (numbers, is_lost) = (numbers(bt), bt.lack(s).is_some());
     if let Ok(wanted) = word.parse::<usize>() {
         let at = numbers.iter().position(|n| *n == Some(wanted)).ok_or_else(|| {
             let last = numbers.iter().flatten().max().copied().unwrap_or(0);
-            CommandError::failed(format_args!("no frame {wanted}: there are 0 to {last}"))
+            CommandError::failed(format_args!("no frame {wanted}: there are 0 to {last}")).lost_if(is_lost)
         })?;
         // the registers of an exception are those of the code that it interrupted
         let interrupted = bt.unwound.frames.get(at).and_then(|f| f.saved.as_ref()).is_some_and(|r| !r.user);
@@ -184,6 +186,7 @@ fn find(s: &Session, bt: &Backtrace, word: &str) -> Result<usize, CommandError> 
     };
     bt.unwound.frames.iter().position(is).ok_or_else(|| {
         CommandError::failed(format_args!("no frame of a function {word}; \"bt\" lists the frames"))
+            .lost_if(is_lost)
     })
 }
 

@@ -95,8 +95,8 @@ impl Run for Stacks {
         let mut open = 0_usize;
         for (task, bt) in chosen.iter().zip(&found) {
             if wanted.has_stack(s, bt) {
-                groups.entry(key(task, bt)).or_default().push((*task, bt));
-            } else if bt.unwound.stopped.is_loss() {
+                groups.entry(key(s, task, bt)).or_default().push((*task, bt));
+            } else if bt.lack(s).is_some() {
                 open = open.saturating_add(1);
             }
         }
@@ -108,7 +108,7 @@ impl Run for Stacks {
         let of_all = s.tasks().lack().filter(|_| args.task.is_empty());
         let more = more.or(of_all);
         // what is lost of a stack may make it equal to any other
-        let partial = found.iter().filter(|bt| bt.unwound.stopped.is_loss()).count();
+        let partial = found.iter().filter(|bt| bt.lack(s).is_some()).count();
         let others = (partial > 0).then(|| format!("the stacks of {partial} tasks are not known whole"));
         let others = more.clone().or(others);
         let mut groups: Vec<_> = groups.into_values().collect();
@@ -143,10 +143,10 @@ fn counted(count: usize, others: Option<&str>) -> Cell {
 /// no other: its task's address tells it from them.
 type Key = (Vec<(u64, bool)>, Option<String>, Option<VirtAddr>);
 
-fn key(task: &Task, bt: &Backtrace) -> Key {
+fn key(s: &Session, task: &Task, bt: &Backtrace) -> Key {
     let frames: Vec<(u64, bool)> = bt.unwound.frames.iter().map(|f| (f.pc.0, f.how.is_guess())).collect();
     let reason = frames.is_empty().then(|| why_none(bt));
-    let own = (!frames.is_empty() && bt.unwound.stopped.is_loss()).then_some(task.at);
+    let own = (!frames.is_empty() && bt.lack(s).is_some()).then_some(task.at);
     (frames, reason, own)
 }
 
@@ -447,8 +447,8 @@ fn frames(s: &Session, bt: &Backtrace, row: &mut Record) {
     row.list("frames", all.collect());
     if bt.unwound.frames.is_empty() {
         row.text(format!("    (no frames: {})", why_none(bt)));
-        if bt.unwound.stopped.is_loss() {
-            row.missing(format!("stacks: frames are missing: {}", bt.unwound.stopped));
+        if let Some(why) = bt.lack(s) {
+            row.missing(format!("stacks: frames are missing: {why}"));
         }
         return;
     }

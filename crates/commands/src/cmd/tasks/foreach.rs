@@ -344,6 +344,10 @@ fn each(cx: &mut Cx<'_>, ask: &Ask, chosen: &[&Task], report: &mut Report) -> Re
                         undecided.take(&answer.body.items);
                         continue;
                     }
+                    if is_unmentioned(&answer.body) && answer.is_incomplete() {
+                        undecided.take(&answer.body.items);
+                        continue;
+                    }
                     if says_nothing(&answer.body) || is_unmentioned(&answer.body) {
                         continue;
                     }

@@ -10,8 +10,8 @@ use kernel::{Located, Session};
 use report::{Cell, Line, Record, Role, SymbolRef};
 use unwind::Frame;
 
-/// A task's head line and frames; `None` where the task has no frame with the reference asked for.
-pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
+/// A task's head line and frames. Where it has no frame with the reference asked for, why it may have one.
+pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Result<Record, Option<String>> {
     let bt = match shape.at {
         None => s.backtrace(task),
         Some((ip, sp)) => {
@@ -27,18 +27,18 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Option<Record> 
     if let Some(reference) = &shape.reference
         && !mentions(s, &bt, reference)
     {
-        return None;
+        return Err(bt.lack(s));
     }
     let mut record = Record::of(banner(task));
-    if task.has_exited() && bt.unwound.frames.is_empty() {
+    if task.has_exited() && bt.unwound.frames.is_empty() && !bt.unwound.stopped.is_loss() {
         record.text("(no stack)");
-        return Some(record);
+        return Ok(record);
     }
     fill(s, &bt, shape, &mut record);
     if let Some(cpu) = task.cpu.filter(|_| task.active) {
         lost_nmi(s, &bt, cpu, "bt", &mut record);
     }
-    Some(record)
+    Ok(record)
 }
 
 /// The frames of a CPU whose task is not known; `None` where the dump has no registers of it, or no frame has the
@@ -69,8 +69,8 @@ fn fill(s: &Session, bt: &Backtrace, shape: &Shape, record: &mut Record) {
 /// Where frames begin and why there are no more, and which can be left out, as a command tells it.
 pub(in crate::cmd::stack) fn ends(s: &Session, bt: &Backtrace, command: &str, record: &mut Record) {
     finish(s, bt, record);
-    if bt.unwound.stopped.is_loss() {
-        record.missing(format!("{command}: frames are missing: {}", bt.unwound.stopped));
+    if let Some(why) = bt.lack(s) {
+        record.missing(format!("{command}: frames are missing: {why}"));
     }
     lacking_modules(s, bt, command, record);
 }
@@ -155,6 +155,7 @@ const fn instead(start: Start) -> &'static str {
     match start {
         Start::Note => "frames begin at the first",
         Start::UserMode => "another copy in the dump is of user mode",
+        Start::Asked => "frames begin where it was asked for",
         Start::SecondNote => "frames begin at those of a second note",
         Start::CrashNotes => "frames begin at those that the kernel saved as it crashed",
         Start::Log => "frames begin at the registers that the log names",
@@ -176,6 +177,7 @@ const fn start_word(start: Start) -> &'static str {
         Start::SwitchCall => "the call that switched it out, found on its stack",
         Start::Stack => "lowest return address on the stack",
         Start::UserMode => "user mode",
+        Start::Asked => "the place that was asked for",
         Start::Nowhere => "nowhere",
     }
 }

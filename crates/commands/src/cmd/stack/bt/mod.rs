@@ -228,24 +228,34 @@ impl Run for Bt {
         }
         let mut out: Vec<Record> = Vec::new();
         let asked = tasks.len();
+        let mut open = Vec::new();
         for task in tasks {
             cx.cancel.check()?;
             sp.map_or(Ok(()), |sp| check_stack(s, task, sp))?;
             let record = match mode {
-                _ if not_idle && task.pid == 0 => Some(Record::of(tasks::banner(task))),
+                _ if not_idle && task.pid == 0 => Ok(Record::of(tasks::banner(task))),
                 Mode::Frames => frames::record(s, task, &shape),
-                Mode::Raw => Some(stackdump::raw(s, task)),
-                Mode::Text { all } => Some(scans::text(s, task, all)),
-                Mode::Exceptions => Some(scans::exceptions(s, task)),
+                Mode::Raw => Ok(stackdump::raw(s, task)),
+                Mode::Text { all } => Ok(scans::text(s, task, all)),
+                Mode::Exceptions => Ok(scans::exceptions(s, task)),
                 Mode::Old => scans::old(s, task, &shape),
             };
-            if let Some(mut record) = record {
-                tasks::damage_of(task, &mut report);
-                if !out.is_empty() {
-                    record.items.insert(0, report::Item::Blank);
+            match record {
+                Ok(mut record) => {
+                    tasks::damage_of(task, &mut report);
+                    if !out.is_empty() {
+                        record.items.insert(0, report::Item::Blank);
+                    }
+                    out.push(record);
                 }
-                out.push(record);
+                Err(why) => open.extend(why),
             }
+        }
+        if let Some(why) = open.first() {
+            let count = open.len();
+            report.missing(format!(
+                "bt: whether {count} more tasks have such a frame is not known: frames are missing: {why}"
+            ));
         }
         for mut record in alone {
             if !out.is_empty() {

@@ -9,7 +9,7 @@ use base::{Bytes, FaultKind, VirtAddr};
 use kernel::sched::task::{Task, thread_info};
 use kernel::stack::stacks::{cpu_stacks, task_stack};
 use kernel::{Located, Session};
-use report::{Cell, Line, Record, Report};
+use report::{Cell, Item, Line, NoteKind, Record, Report};
 use unwind::Stack;
 
 /// Every word of a stack that lies in code.
@@ -97,8 +97,8 @@ fn code_at(s: &Session, at: VirtAddr) -> Option<(u64, Located<'_>)> {
 }
 
 /// `-o`: every word of the stack that could be a return address as a frame, with the registers that exceptions saved;
-/// `None` where the reference asked for is not among them.
-pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
+/// where the reference asked for is not among them, why it may be.
+pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Result<Record, Option<String>> {
     let mut record = Record::new();
     record.line(banner(task));
     let bt = s.backtrace(task);
@@ -129,8 +129,12 @@ pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Option<Record> {
         }
         at = at.add(8);
     }
+    let lost = record.items.iter().find_map(|item| match item {
+        Item::Note(note) if note.kind == NoteKind::Missing => Some(note.text.clone()),
+        _ => None,
+    });
     record.list("frames", rows);
-    named.then_some(record)
+    if named { Ok(record) } else { Err(lost) }
 }
 
 /// The saved registers on a stack, lowest first.
