@@ -4,6 +4,7 @@
 //!
 //! **Invariant:** a list that is shorter than the kernel's says so ([`Tasks::problems`], [`Tasks::lack`]).
 
+mod beside;
 mod find;
 mod ids;
 #[cfg(test)]
@@ -120,7 +121,7 @@ pub(crate) fn read_tasks(s: &Session) -> Tasks {
         let believed = counted.filter(|counted| find.fits(*counted));
         // a list that leaves tasks out in both directions looks whole: where no count says so, the others tell
         if believed.is_none() || find.is_short(believed) {
-            find.otherwise();
+            find.otherwise(&current);
         }
         let believed = believed.filter(|counted| find.fits(*counted));
         if let (Some(counted), None) = (believed, s.cpus().otherwise) {

@@ -91,8 +91,13 @@ impl Find<'_> {
         self.out.all.push(task);
     }
 
+    /// True for one that was looked at.
+    pub(super) fn is_known(&self, at: VirtAddr) -> bool {
+        self.seen.contains(&at)
+    }
+
     /// The same for those that a list or tree should hold, where no idle task is.
-    fn add_listed(&mut self, at: VirtAddr) -> Result<()> {
+    pub(super) fn add_listed(&mut self, at: VirtAddr) -> Result<()> {
         if at.is_null() || self.seen.contains(&at) {
             return Ok(());
         }
@@ -220,19 +225,29 @@ impl Find<'_> {
         }
     }
 
-    /// The ways besides the list: by pid, and children and threads of those that are known. What is wrong with these is
-    /// no news: they are asked because something is.
-    pub(super) fn otherwise(&mut self) {
+    /// The ways besides the list: by pid, and children and threads of those that are known, and, where the list contradicts
+    /// itself, those beside them; `running` are those that the CPUs run. What is wrong with these is no news: they are asked
+    /// because something is.
+    pub(super) fn otherwise(&mut self, running: &[(u32, VirtAddr)]) {
         let before = self.out.problems.len();
         let known = self.out.all.len();
         let by_pid = self.by_pid().unwrap_or_default();
         for at in by_pid {
             let _ = self.add_listed(at);
         }
+        if !self.looks_whole {
+            for (_, at) in running {
+                self.add_proven(*at);
+                self.beside(*at);
+            }
+        }
         let mut next = 0;
         while let Some(at) = self.out.all.get(next).map(|t| t.at).filter(|_| next < MAX_TASKS) {
             self.children(at);
             self.threads(at);
+            if !self.looks_whole {
+                self.beside(at);
+            }
             next += 1;
         }
         self.out.problems.truncate(before.max(1));

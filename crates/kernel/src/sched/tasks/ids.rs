@@ -40,11 +40,23 @@ pub fn session_id(s: &Session, task: &Task) -> Result<i32> {
     of_kind(s, task, "PIDTYPE_SID")
 }
 
-fn of_kind(s: &Session, task: &Task, kind: &str) -> Result<i32> {
-    let (mem, pid) = (s.mem(), s.bind::<PidStruct>());
+/// The number of a kind of id.
+fn number_of(s: &Session, kind: &str) -> Result<u64> {
     let values = s.types().find_enumerator(kind).into_iter();
     let kind = values.filter_map(|(_, value)| u64::try_from(value).ok()).find(|value| *value < 8);
-    let kind = kind.ok_or(KernelError::NoEnumeration("pid_type"))?;
+    kind.ok_or(KernelError::NoEnumeration("pid_type"))
+}
+
+/// The `struct pid` of a kind that a task's process has; none before 4.19, or where it is not known.
+pub(super) fn of_signal(s: &Session, task: VirtAddr, kind: &str) -> Option<VirtAddr> {
+    let signal = s.bind::<TaskStruct>().signal.ptr(s.mem(), task).ok()?;
+    let slot = s.bind::<SignalIds>().pids.at(signal).ok()?.add(number_of(s, kind).ok()? * 8);
+    s.mem().ptr(slot).ok().filter(|at| !at.is_null())
+}
+
+fn of_kind(s: &Session, task: &Task, kind: &str) -> Result<i32> {
+    let (mem, pid) = (s.mem(), s.bind::<PidStruct>());
+    let kind = number_of(s, kind)?;
     let (of_signal, b) = (s.bind::<SignalIds>(), s.bind::<TaskStruct>());
     let slot = if of_signal.pids.exists() {
         of_signal.pids.at(b.signal.ptr(mem, task.at)?)?.add(kind * 8)
@@ -137,14 +149,22 @@ impl Find<'_> {
     }
 }
 
-/// A task's `struct pid`, which leads back to it, and the number in it.
-fn own_number(s: &Session, task: VirtAddr) -> Option<(VirtAddr, i32)> {
+/// A task's `struct pid`, and whether what it holds is not in the dump; none where the task has none any more.
+pub(super) fn own_pid(s: &Session, task: VirtAddr) -> Option<(VirtAddr, bool)> {
     let (mem, b, pid) = (s.mem(), s.bind::<TaskStruct>(), s.bind::<PidStruct>());
     let own = match b.thread_pid.ptr(mem, task) {
         Ok(at) => at,
         Err(_) => s.bind::<PidLink>().pid.ptr(mem, b.pid_links.at(task).ok()?).ok()?,
     };
-    let first = mem.ptr(pid.tasks.at(own).ok().filter(|_| !own.is_null())?).ok()?;
+    let first = mem.ptr(pid.tasks.at(own).ok().filter(|_| !own.is_null())?);
+    Some((own, first.is_err_and(|fault| fault.is_loss())))
+}
+
+/// A task's `struct pid`, which leads back to it, and the number in it.
+pub(super) fn own_number(s: &Session, task: VirtAddr) -> Option<(VirtAddr, i32)> {
+    let (mem, b, pid) = (s.mem(), s.bind::<TaskStruct>(), s.bind::<PidStruct>());
+    let (own, _) = own_pid(s, task)?;
+    let first = mem.ptr(pid.tasks.at(own).ok()?).ok()?;
     let number = s.bind::<Upid>().nr.i32(mem, pid.numbers.at(own).ok()?).ok()?;
     let leads_back = b.pid_links.container(first).ok() == Some(task);
     (leads_back && number != 0 && plausible::wrong_id("pid", number).is_none()).then_some((own, number))

@@ -9,7 +9,7 @@ const TASK: u64 = 4096;
 
 /// A kernel of one CPU whose `init_task` has `count` processes on its list, with pids from 1 on; the first is the
 /// parent of all others. Their `task_struct`s.
-fn kernel(count: u32) -> (Kernel, Vec<u64>) {
+pub(super) fn kernel(count: u32) -> (Kernel, Vec<u64>) {
     let mut k = Kernel::new();
     k.list_head();
     k.structure("hlist_node", 16, &[("next", 0, "*hlist_node"), ("pprev", 8, "u64")]);
@@ -55,7 +55,7 @@ fn kernel(count: u32) -> (Kernel, Vec<u64>) {
     (k, all)
 }
 
-fn pids(tasks: &Tasks) -> Vec<i32> {
+pub(super) fn pids(tasks: &Tasks) -> Vec<i32> {
     tasks.all.iter().map(|t| t.pid).collect()
 }
 
