@@ -242,6 +242,15 @@ fn runq_never_takes_what_is_missing_for_none() {
         assert!(report.is_incomplete(), "{line}: {report:?}");
         assert!(ask(&k, line).contains("the tasks of the fair class of CPU 0 are not all known"), "{line}");
     }
+    // a queue that cannot be read is not one without tasks
+    let mut k = Kernel::new();
+    let made = k.run_queues("cached");
+    let empty = |k: &Kernel| ask(k, "runq -g -c 1").matches("[no tasks queued]").count();
+    assert_eq!(empty(&k), 1);
+    let far = k.memory(4096);
+    k.word(made.rqs[1], far).exclude(far);
+    assert_eq!(empty(&k), 0, "{}", ask(&k, "runq -g -c 1"));
+    assert!(answer(&k, "runq -g -c 1").unwrap().is_incomplete());
     // a group whose queue stands in itself
     let mut k = Kernel::new();
     let made = k.run_queues("cached");

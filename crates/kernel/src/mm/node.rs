@@ -23,8 +23,13 @@ pub fn count(s: &Session) -> Option<u64> {
 /// The same; an error where the number is in the kernel and not in the dump.
 fn counted(s: &Session) -> Result<Option<u64>> {
     let Some(at) = s.optional_symbol("nr_node_ids")? else { return Ok(None) };
-    let known = u64::from(s.mem().u32(at)?);
-    Ok(Some(known).filter(|n| (1..=MAX_NODES).contains(n)))
+    match u64::from(s.mem().u32(at)?) {
+        known @ 1..=MAX_NODES => Ok(Some(known)),
+        other => {
+            let why = format!("it says {other}, and there are 1 to {MAX_NODES} nodes");
+            Err(KernelError::Damaged { what: "nr_node_ids", at, why })
+        }
+    }
 }
 
 /// The `pglist_data` of every node that there is, in the order of their numbers.

@@ -242,10 +242,10 @@ fn list(
 
 fn sums(cx: &Cx<'_>, s: &Session, supers: &[Super], report: &mut Report) -> Result<(), CommandError> {
     report.line(Line::heading("  SUPER_BLOCK    DENTRIES NEGATIVE   UNUSED  TYPE        ID"));
-    let (mut rows, mut found, mut lost) = (Vec::new(), 0_u64, Vec::new());
+    let (mut rows, mut found, mut lost, mut parts) = (Vec::new(), 0_u64, Vec::new(), Vec::new());
     for one in supers {
         let (mut all, mut negative, mut unused) = (0_u64, 0_u64, 0_u64);
-        let mut problems = Vec::new();
+        let (mut problems, mut no_inode, mut no_count) = (Vec::new(), None, None);
         match &one.root {
             Ok(root) if root.is_null() => {}
             Ok(root) => {
@@ -253,25 +253,29 @@ fn sums(cx: &Cx<'_>, s: &Session, supers: &[Super], report: &mut Report) -> Resu
                     all = all.saturating_add(1);
                     negative = negative.saturating_add(u64::from(dentry.is_negative()));
                     unused = unused.saturating_add(u64::from(matches!(dentry.count, Ok(0))));
+                    no_inode = no_inode.take().or_else(|| dentry.inode.clone().err());
+                    no_count = no_count.take().or_else(|| dentry.count.clone().err());
                 })?;
             }
             Err(e) => problems.push(e.clone()),
         }
         found = found.saturating_add(all);
-        let why = problems.first().map(ToString::to_string);
-        let cell = |count: u64| match &why {
+        // a name of which a part is lost is one all the same
+        let cell = |count: u64, own: Option<&KernelError>| match problems.first().or(own) {
             None => Cell::from(count),
-            Some(why) => Cell::at_least(count, why.clone()),
+            Some(why) => Cell::at_least(count, why.to_string()),
         };
+        let (in_all, in_negative, in_unused) =
+            (cell(all, None), cell(negative, no_inode.as_ref()), cell(unused, no_count.as_ref()));
         let line = Line::new().field("super_block", Cell::Addr(one.at.0)).zeros(16).text(" ");
-        let line =
-            line.field("dentries", cell(all)).right(8).text(" ").field("negative", cell(negative)).right(8);
-        let line = line.text(" ").field("unused", cell(unused)).right(8).text("  ");
+        let line = line.field("dentries", in_all).right(8).text(" ").field("negative", in_negative).right(8);
+        let line = line.text(" ").field("unused", in_unused).right(8).text("  ");
         let text = |text: &Result<String, KernelError>| or_why(text.as_ref().cloned());
         rows.push(Record::of(
             line.field("type", text(&one.kind)).left(11).text(" ").field("id", text(&one.id)),
         ));
         lost.extend(problems);
+        parts.extend(no_inode.into_iter().chain(no_count));
     }
     report.list("super_blocks", rows);
     report.blank();
@@ -288,6 +292,7 @@ fn sums(cx: &Cx<'_>, s: &Session, supers: &[Super], report: &mut Report) -> Resu
     };
     report.line(line.text("; ").field("found", found).text(" are in directories."));
     problems::tell(report, "dentries", "names in directories", &lost);
+    problems::tell(report, "dentries", "counts of negative and unused names", &parts);
     Ok(())
 }
 
@@ -297,6 +302,8 @@ struct Directory {
     path: Cell,
     names: u64,
     negative: u64,
+    /// Why others may be negative too.
+    unread: Option<KernelError>,
 }
 
 fn directories(
@@ -322,8 +329,9 @@ fn directories(
                 }
                 directory.names = directory.names.saturating_add(1);
                 directory.negative = directory.negative.saturating_add(u64::from(dentry.is_negative()));
+                directory.unread = directory.unread.take().or_else(|| dentry.inode.clone().err());
             }
-            open.push(Directory { at: dentry.at, path: Cell::Null, names: 0, negative: 0 });
+            open.push(Directory { at: dentry.at, path: Cell::Null, names: 0, negative: 0, unread: None });
             // what can be among the largest no more
             if best.len() > count.saturating_add(AT_ONCE) {
                 keep(&mut best, count);
@@ -340,7 +348,11 @@ fn directories(
     let rows = best.into_iter().map(|directory| {
         let line = Line::new().field("dentry", Cell::Addr(directory.at.0)).zeros(16).text(" ");
         let line = line.field("names", directory.names).right(8).text(" ");
-        let line = line.field("negative", directory.negative).right(8).text("  ");
+        let negative = match &directory.unread {
+            None => Cell::from(directory.negative),
+            Some(e) => Cell::at_least(directory.negative, e.to_string()).lost_if(e.is_loss()),
+        };
+        let line = line.field("negative", negative).right(8).text("  ");
         Record::of(line.field("path", directory.path).role(Role::Path))
     });
     report.list("directories", rows.collect());

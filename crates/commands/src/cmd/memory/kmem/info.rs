@@ -58,7 +58,11 @@ fn memory(s: &Session, with_shared: bool, report: &mut Report) {
     let total = meminfo::total(s);
     let free = meminfo::free(s);
     let used = match (&total, &free) {
-        (Ok(total), Ok(free)) => Ok(total.saturating_sub(*free)),
+        (Ok(total), Ok(free)) => total.checked_sub(*free).ok_or_else(|| KernelError::Damaged {
+            what: "count of free pages",
+            at: s.symbol("vm_zone_stat").or_else(|| s.symbol("vm_stat")).unwrap_or_default(),
+            why: format!("it says {free}, and there are {total} pages"),
+        }),
         (Err(e), _) | (_, Err(e)) => Err(e.clone()),
     };
     let part = |name, key, pages| part(name, key, pages, "TOTAL MEM", &total);

@@ -18,6 +18,12 @@ enum Class {
 }
 
 impl Class {
+    const fn tasks(self) -> &'static str {
+        match self {
+            Class::RealTime => "real-time tasks",
+            Class::Fair => "tasks of the fair class",
+        }
+    }
     /// Columns by which what is in a group stands further right.
     const fn step(self) -> usize {
         match self {
@@ -68,10 +74,11 @@ pub(super) fn show(cx: &Cx<'_>, s: &Session, cpus: &[u32], report: &mut Report) 
         match runq::of_cpu(s, cpu) {
             Ok(own) => {
                 let tree = |class| Tree { s, cpu, class, groups: &groups, children: &children };
-                if let Ok(at) = &own.rt
-                    && (has_realtime || has_tasks(s, *at))
-                {
-                    tree(Class::RealTime).show(*at, row);
+                match &own.rt {
+                    Ok(at) if has_realtime || has_tasks(s, *at) => tree(Class::RealTime).show(*at, row),
+                    Ok(_) => {}
+                    Err(e) if e.is_of_all() => {}
+                    Err(e) => told(std::slice::from_ref(e), (cpu, Class::RealTime.tasks()), row),
                 }
                 match &own.fair {
                     Ok(at) => tree(Class::Fair).show(*at, row),
@@ -116,27 +123,25 @@ impl Tree<'_> {
     fn show(&self, queue: VirtAddr, row: &mut Record) {
         let Some(root) = self.groups.all.first() else { return };
         let line = Line::of("  ROOT_TASK_GROUP: ").field("", root.at);
-        let (key, name, what) = match self.class {
-            Class::RealTime => ("rt", "  RT_RQ: ", "real-time tasks"),
-            Class::Fair => ("cfs", "  CFS_RQ: ", "tasks of the fair class"),
+        let (key, name) = match self.class {
+            Class::RealTime => ("rt", "  RT_RQ: "),
+            Class::Fair => ("cfs", "  CFS_RQ: "),
         };
         row.line(line.text(name).field("", queue));
         let mut progress = Progress { shown: BTreeSet::from([0]), ..Progress::default() };
         let mut record = Record::new();
         record.hidden("task_group", root.at);
         record.hidden("queue", queue);
-        if !self.inside(0, queue, 0, &mut progress, &mut record) {
-            record.text("     [no tasks queued]");
-        }
+        self.inside(0, queue, 0, &mut progress, &mut record);
         row.record(key, record);
         // in a queue that is of no group that is known
         for (queued, _) in std::mem::take(&mut progress.elsewhere).into_values().flatten() {
             row.line(entry_line(self.s, &queued, 5));
         }
-        told(&progress.problems, (self.cpu, what), row);
+        told(&progress.problems, (self.cpu, self.class.tasks()), row);
     }
 
-    /// What is in a group: tasks, and groups with theirs. False where that is nothing.
+    /// What is in a group: tasks, and groups with theirs, or that it is nothing. False where nothing is known to be in it.
     fn inside(
         &self,
         index: usize,
@@ -146,7 +151,10 @@ impl Tree<'_> {
         record: &mut Record,
     ) -> bool {
         let mut entries = Vec::new();
+        let known = progress.problems.len();
         if depth > MAX_DEPTH {
+            let why = format!("more than {MAX_DEPTH} groups are in each other");
+            progress.problems.push(KernelError::Damaged { what: "run queue", at: queue, why });
             return false;
         }
         if self.class == Class::Fair {
@@ -171,6 +179,10 @@ impl Tree<'_> {
         self.taken_out(index, depth, progress, &mut entries);
         let is_empty = entries.is_empty();
         record.list("entries", entries);
+        // of a queue that cannot be read it is not known
+        if is_empty && known == progress.problems.len() {
+            record.text(format!("{}[no tasks queued]", " ".repeat(5 + self.class.step() * depth)));
+        }
         !is_empty
     }
 
@@ -230,9 +242,7 @@ impl Tree<'_> {
             return None;
         }
         let mut record = Record::of(self.head(index, queue, level, depth));
-        if !self.inside(index, queue, depth, progress, &mut record) {
-            record.text(format!("{}[no tasks queued]", " ".repeat(5 + self.class.step() * depth)));
-        }
+        self.inside(index, queue, depth, progress, &mut record);
         Some(record)
     }
 
