@@ -98,6 +98,8 @@ pub struct Scanned {
     pub bytes: u64,
     /// Bytes that the dump does not hold.
     pub missing: u64,
+    /// Of them those that it should hold: it is cut or damaged there.
+    pub lost: u64,
     /// Bytes in large holes of a sparse file, which are zeros and were not looked at.
     pub holes: u64,
     /// True where the caller or the user stopped it.
@@ -124,6 +126,7 @@ pub fn scan(
     let mut take = |part: &mut Part| {
         out.bytes = out.bytes.saturating_add(part.bytes);
         out.missing = out.missing.saturating_add(part.missing);
+        out.lost = out.lost.saturating_add(part.lost);
         out.stopped = (!part.hits.is_empty() && !found(&part.hits)) || cancel.is_cancelled();
         progress.step("searching", out.bytes.saturating_add(out.missing), total);
         part.clear();
@@ -156,6 +159,7 @@ pub fn scan(
         }
     });
     out.missing = out.missing.saturating_add(skipped.missing.load(Ordering::Relaxed));
+    out.lost = out.lost.saturating_add(skipped.lost.load(Ordering::Relaxed));
     out.holes = skipped.holes.load(Ordering::Relaxed);
     if !out.stopped {
         progress.finish();
@@ -167,6 +171,7 @@ pub fn scan(
 #[derive(Default)]
 struct Skipped {
     missing: AtomicU64,
+    lost: AtomicU64,
     holes: AtomicU64,
 }
 
@@ -198,7 +203,11 @@ impl<I: Iterator<Item = Run>> Pieces<'_, I> {
             if skip == 0 {
                 return Some(run);
             }
-            let zeros = self.phys.read_phys(run.phys, &mut [0]).is_ok();
+            let read = self.phys.read_phys(run.phys, &mut [0]);
+            let zeros = read.is_ok();
+            if read.is_err_and(|missing| missing.why.is_loss()) {
+                self.skipped.lost.fetch_add(skip, Ordering::Relaxed);
+            }
             let count = if zeros { &self.skipped.holes } else { &self.skipped.missing };
             count.fetch_add(skip, Ordering::Relaxed);
             if skip < run.len {
@@ -245,12 +254,13 @@ struct Part {
     hits: Vec<Hit>,
     bytes: u64,
     missing: u64,
+    lost: u64,
 }
 
 impl Part {
     fn clear(&mut self) {
         self.hits.clear();
-        (self.bytes, self.missing) = (0, 0);
+        (self.bytes, self.missing, self.lost) = (0, 0, 0);
     }
 }
 
@@ -331,7 +341,7 @@ impl Search<'_> {
                         behind.map_or(0, |next| self.tail(next, buf.get_mut(have..).unwrap_or_default()));
                     self.bytes(virt, buf.get(..have + tail).unwrap_or_default(), have, part);
                 }
-                _ => {
+                other => {
                     let virt = run.virt.add(at).sub(kept as u64);
                     self.bytes(virt, buf.get(..kept).unwrap_or_default(), kept, part);
                     kept = 0;
@@ -341,6 +351,9 @@ impl Search<'_> {
                     let step = if next > at { 1 } else { GRANULE - from.page_offset() };
                     let to = next.max(at + step).min(run.len);
                     part.missing = part.missing.saturating_add(to - at);
+                    if other.is_err_and(|missing| missing.why.is_loss()) {
+                        part.lost = part.lost.saturating_add(to - at);
+                    }
                     at = to;
                 }
             }

@@ -5,12 +5,13 @@ use base::{Gap, Missing, NoProgress, PhysRange};
 struct Ram {
     bytes: Vec<u8>,
     gap: Option<u64>,
+    why: Gap,
     most: usize,
 }
 const MOST: [usize; 3] = [usize::MAX, 4096, 5003];
 impl PhysRead for Ram {
     fn read_phys(&self, at: PhysAddr, buf: &mut [u8]) -> Result<(), Missing> {
-        let missing = Missing::new(at, Gap::Excluded);
+        let missing = Missing::new(at, self.why);
         if self.gap.is_some_and(|pfn| at.0 >> 12 == pfn) {
             return Err(missing);
         }
@@ -34,7 +35,7 @@ fn ram(most: usize, gap: Option<u64>) -> Ram {
     }
     bytes[0xfff..0x1005].copy_from_slice(b"string");
     bytes[(1 << 20) - 6..(1 << 20) + 2].copy_from_slice(b"pieces!!");
-    Ram { bytes, gap, most }
+    Ram { bytes, gap, why: Gap::Excluded, most }
 }
 fn run(ram: &Ram, runs: &[Run], wanted: Wanted) -> (Vec<(u64, usize, u64)>, Scanned) {
     let mut hits = Vec::new();
@@ -212,6 +213,10 @@ fn missing_pages_are_counted_and_skipped() {
     let (hits, done) = run(&ram(4096, Some(1)), &[all()], words(8, &[0xdead_beef], 0));
     assert_eq!(hits.iter().map(|h| h.0 - 0x1000_0000).collect::<Vec<_>>(), [8, 0x20_0000]);
     assert_eq!((done.bytes, done.missing), ((3 << 20) - 0x1000, 0x1000));
+    assert_eq!(done.lost, 0, "a filter left it out");
+    let cut = Ram { why: Gap::Truncated, ..ram(4096, Some(1)) };
+    let (_, done) = run(&cut, &[all()], words(8, &[0xdead_beef], 0));
+    assert_eq!((done.missing, done.lost), (0x1000, 0x1000));
 }
 
 #[test]

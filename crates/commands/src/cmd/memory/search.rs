@@ -182,7 +182,13 @@ impl Run for Search {
             (0, _) => Some("a part of what was to be searched is not in the dump"),
             _ => Some(why),
         };
-        let mut report = summary(count, done, lacks, lost > 0 || absent > 0);
+        let mut report = summary(count, done, lacks, lost > 0 || absent > 0 || done.lost > 0);
+        if done.lost > 0 && absent == 0 {
+            report.missing(format!(
+                "search: {:#x} bytes were not searched: the dump is cut or damaged there",
+                done.lost
+            ));
+        }
         if absent > 0 {
             report.missing(format!(
                 "search: {absent:#x} bytes of the range were not searched: they are not in the dump"
