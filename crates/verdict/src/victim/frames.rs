@@ -397,3 +397,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "gap_tests.rs"]
+mod gap_tests;
