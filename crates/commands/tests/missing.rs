@@ -1,7 +1,7 @@
 //! What is missing from a dump is never told as a value: for every command and for `verdict`, the same dump with random
 //! pages left out or cut off gives the whole dump's cells or absent ones, and lists that say where they are shorter.
 //!
-//! `CRASHLENS_SEEDS=1000` counts so many seeds instead of 50, from `CRASHLENS_FIRST=N` on, and tells each difference when
+//! `CRASHLENS_DUMPS=A:B` takes these dumps. `CRASHLENS_SEEDS=1000` counts so many seeds instead of 50, from `CRASHLENS_FIRST=N` on, and tells each difference when
 //! it is found; `CRASHLENS_SEED=N` runs that one, and shows what it hides (of those that took other dumps than the sample
 //! with `CRASHLENS_SEEDS` beside it) and, with `CRASHLENS_LINE=bt`, what a user sees of that line then.
 //! A seed that changes no cell does not count.
@@ -12,195 +12,34 @@ mod property;
 
 use base::{PAGE_SIZE, Pfn};
 use dump::Veil;
-use kernel::{Layers, OpenOptions, Session};
-use property::{Answer, Draw, compare};
+use kernel::{Layers, Session};
+use property::holes::{Lazy, Whole, corpus, number, open, options, run_seeds, shown};
+use property::{Draw, compare};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
-/// Lines that are asked of every seed.
-const ALWAYS: &[&str] = &["sys", "ps", "bt", "bt -a", "mod", "set", "verdict -v"];
-
-/// How many others, drawn, are asked as well.
-const MORE: usize = 12;
-
-/// One whole dump: what it answers, and which pages each line reads.
-struct Whole {
-    name: &'static str,
-    files: Vec<PathBuf>,
-    lines: Vec<String>,
-    answers: BTreeMap<String, Answer>,
-    opening: BTreeSet<Pfn>,
-    pages: Mutex<BTreeMap<String, Arc<BTreeSet<Pfn>>>>,
-}
-
-fn options(files: &[PathBuf], veil: &Arc<Veil>) -> OpenOptions {
-    let mut options = property::options(files);
-    options.veil = Some(veil.clone());
-    options
-}
-
-fn open(files: &[PathBuf], veil: &Arc<Veil>) -> kernel::Result<Layers> {
-    Layers::open(options(files, veil))
-}
-
-impl Whole {
-    fn new(name: &'static str, files: Vec<PathBuf>) -> Self {
-        let veil = Veil::nothing();
-        let s = open(&files, &veil).unwrap();
-        let lines = property::lines();
-        let mut answers = BTreeMap::new();
-        let mut opening = BTreeSet::new();
-        for line in ALWAYS.iter().map(|line| (*line).to_owned()).chain(lines.iter().cloned()) {
-            let begun = std::time::Instant::now();
-            answers.entry(line.clone()).or_insert_with(|| property::ask(&s, &line));
-            if std::env::var_os("CRASHLENS_TIMES").is_some() {
-                eprintln!("{:>8.1?} {:>6} pages {line}", begun.elapsed(), veil.take_seen().len());
-            }
-        }
-        // symbols and types are most of what is read: drawn from all pages, they would be hit nearly always
-        let veil = Veil::nothing();
-        let s = Session::open(&options(&files, &veil)).unwrap();
-        let _ = s.symbol("init_task");
-        s.types();
-        opening.append(&mut veil.take_seen());
-        Self { name, files, lines, answers, opening, pages: Mutex::default() }
-    }
-
-    /// The pages that a line reads in a session of its own.
-    fn pages(&self, line: &str) -> Arc<BTreeSet<Pfn>> {
-        if let Some(known) = self.pages.lock().unwrap().get(line) {
-            return known.clone();
-        }
-        let veil = Veil::nothing();
-        let s = open(&self.files, &veil).unwrap();
-        let _ = property::ask(&s, line);
-        let seen = Arc::new(veil.take_seen());
-        self.pages.lock().unwrap().insert(line.to_owned(), seen.clone());
-        seen
-    }
-
-    /// What a seed hides, and the line that it is drawn for.
-    fn veil(&self, draw: &mut Draw) -> Option<(String, Arc<Veil>, String)> {
-        let line = match draw.below(3) {
-            0 => ALWAYS[draw.below(ALWAYS.len())].to_owned(),
-            _ => self.lines[draw.below(self.lines.len())].clone(),
-        };
-        let pages = self.pages(&line);
-        let all: Vec<Pfn> = pages.iter().copied().collect();
-        if all.is_empty() {
-            return None; // a line that reads nothing
-        }
-        let own: Vec<Pfn> = pages.difference(&self.opening).copied().collect();
-        let way = draw.below(16);
-        if way == 0 {
-            let from = all[draw.below(all.len())];
-            return Some((line, Veil::cut_from(from), format!("cut from {:#x}", from.0 * PAGE_SIZE)));
-        }
-        let pool = if way < 4 || own.is_empty() { all } else { own };
-        let count = 1 << draw.below(5);
-        let hidden: BTreeSet<Pfn> = (0..count).map(|_| pool[draw.below(pool.len())]).collect();
-        let told = hidden.iter().map(|pfn| format!("{:x}", pfn.0)).collect::<Vec<_>>().join(" ");
-        Some((line, Veil::left_out(hidden), format!("left out: frames {told}")))
-    }
-
-    /// What one seed finds: nothing where it changes no cell.
-    fn run(&self, seed: u64) -> Option<Vec<String>> {
-        let mut draw = Draw::new(seed);
-        let (line, veil, told) = self.veil(&mut draw)?;
-        if number("CRASHLENS_SEED").is_some() {
-            eprintln!("seed {seed} of {}, drawn for {line}: {told}", self.name);
-        }
-        // without its kernel a dump is refused
-        let Ok(s) = open(&self.files, &veil) else { return None };
-        if let Ok(asked) = std::env::var("CRASHLENS_LINE") {
-            eprintln!("{}", shown(&s, &asked));
-        }
-        let mut lines: Vec<&str> = vec![&line];
-        lines.extend(ALWAYS.iter().filter(|one| **one != line));
-        for _ in 0..MORE {
-            lines.push(&self.lines[draw.below(self.lines.len())]);
-        }
-        let mut changed = false;
-        let mut wrong = Vec::new();
-        let types =
-            |answer: &Answer| answer.as_ref().ok().map(|parts| parts[0]["symbols"]["types_from"].clone());
-        let untyped = types(&self.answers["info"]) != types(&property::ask(&s, "info"));
-        // frames are numbered from the innermost that is known
-        let first = |answer: &Answer| {
-            answer.as_ref().ok().map(|parts| parts[0]["backtraces"][0]["frames"][0]["pc"].clone())
-        };
-        let moved = first(&self.answers["bt"]) != first(&property::ask(&s, "bt"));
-        let is_fair =
-            |line: &&str| !(untyped && property::is_by_types(line) || moved && property::is_by_frame(line));
-        for line in lines.into_iter().filter(is_fair) {
-            let (answer, is_whole) = property::ask_ended(&s, line);
-            let compared = compare::answers(line, &self.answers[line], &answer);
-            if !compared.wrong.is_empty() && number("CRASHLENS_SEED").is_some() {
-                eprintln!("{line}: {answer:#?}");
-            }
-            changed |= compared.changed;
-            if let Some(lack) = compared.lack.filter(|_| is_whole) {
-                wrong.push(format!("{line}: ends as a whole answer, and lacks {lack}"));
-            }
-            wrong.extend(compared.wrong.into_iter().map(|w| format!("{line}: {w}")));
-        }
-        if !wrong.is_empty() {
-            wrong.insert(0, format!("seed {seed} of {}, drawn for {line}: {told}", self.name));
-        }
-        changed.then_some(wrong)
-    }
-}
-
-/// What a line shows a user.
-fn shown(s: &Layers, line: &str) -> String {
-    let mut text = Vec::new();
-    let (mut settings, cancel) = (commands::Settings::default(), base::Cancel::new());
-    let mut sink = |_: &report::Report| std::ops::ControlFlow::Continue(());
-    let mut cx = commands::Cx::new(Some(s), &mut settings, &cancel, &mut sink);
-    let report = commands::run(&mut cx, &commands::split_words(line)).unwrap();
-    render::text(&report, render::Colour::Plain, &mut text).unwrap();
-    String::from_utf8(text).unwrap()
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// A dump that is opened when it is first asked.
-struct Lazy {
-    name: &'static str,
-    file: PathBuf,
-    whole: OnceLock<Whole>,
-}
-
-impl Lazy {
-    fn new(name: &'static str, file: PathBuf) -> Self {
-        Self { name, file, whole: OnceLock::new() }
-    }
-    fn get(&self) -> &Whole {
-        self.whole.get_or_init(|| Whole::new(self.name, vec![self.file.clone()]))
-    }
-}
-
-/// The sample; where more is asked than CI does, dumps of the corpus as well: other kernels, ELF and kdump. Which dump a
-/// seed takes depends on how many there are.
+/// The dumps that `CRASHLENS_DUMPS` names, with `:` between them; else the sample, and where more is asked than CI does, dumps
+/// of the corpus as well: other kernels, ELF and kdump, deaths in modules. Which dump a seed takes depends on how many
+/// there are.
 fn wholes() -> Vec<Lazy> {
-    let mut out = vec![Lazy::new("the sample", property::sample())];
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let corpus = home.join(".cache/crashlens/corpus");
-    let left_out = number("CRASHLENS_SEEDS").is_none()
-        || std::env::var("CRASHLENS_CORPUS").is_ok_and(|word| word == "none");
-    for name in [
+    let dump = |name: &str, file: PathBuf| Lazy::new(name, file, property::lines());
+    if let Ok(paths) = std::env::var("CRASHLENS_DUMPS") {
+        return paths.split(':').map(|path| dump(path, path.into())).collect();
+    }
+    let mut out = vec![dump("the sample", property::sample())];
+    let names = [
         "6.12/virtio-bug/dump.elf",
         "6.12/sysrq-kdump/zstd.kdump",
         "6.1/virtio-bug/dump.elf",
         "5.10/sysrq-kdump/zlib.kdump",
-    ] {
-        let file = corpus.join(name);
-        if !left_out && file.exists() {
-            out.push(Lazy::new(name, file));
-        }
+        "zoo/6.1/bug-compare/dump",
+        "zoo/6.1/list-del-twice/dump",
+        "zoo/6.12/usercopy/dump",
+    ];
+    if let Some(corpus) = corpus().filter(|_| number("CRASHLENS_SEEDS").is_some()) {
+        let files = names.map(|name| (name, corpus.join(name)));
+        out.extend(files.into_iter().filter(|(_, file)| file.exists()).map(|(name, file)| dump(name, file)));
     }
     out
 }
@@ -432,49 +271,26 @@ fn stacks_without_a_third_of_their_tables_have_no_frame_that_is_wrong() {
     assert!(changed > 6, "only {changed} answers need these pages");
 }
 
+/// Each page that a line reads, left out alone. `CRASHLENS_EACH='kmem -n;irq'` takes these lines, `CRASHLENS_SEEDS` so many pages
+/// of each at most.
+#[test]
+fn each_page_that_is_missing_is_told() {
+    let asked = std::env::var("CRASHLENS_EACH").unwrap_or_else(|_| "kmem -n;runq -g;dentries".to_owned());
+    let lines: Vec<String> = asked.split(';').map(str::to_owned).collect();
+    let most = usize::try_from(number("CRASHLENS_SEEDS").unwrap_or(8)).unwrap();
+    let mut dumps = vec![property::sample()];
+    if let (Ok(_), Ok(paths)) = (std::env::var("CRASHLENS_EACH"), std::env::var("CRASHLENS_DUMPS")) {
+        dumps = paths.split(':').map(PathBuf::from).collect();
+    }
+    let mut wrong = Vec::new();
+    for dump in dumps {
+        let whole = Whole::new(dump.display().to_string(), dump, lines.clone());
+        wrong.extend(lines.iter().flat_map(|line| whole.each_page(line, most)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn what_is_missing_is_absent_and_nothing_else_changes() {
-    let wholes = wholes();
-    let of = |seed: u64| wholes[usize::try_from(seed).unwrap() % wholes.len()].get();
-    if let Some(seed) = number("CRASHLENS_SEED") {
-        let wrong = of(seed).run(seed);
-        eprintln!("{wrong:#?}");
-        assert!(wrong.is_none_or(|wrong| wrong.is_empty()));
-        return;
-    }
-    let wanted = number("CRASHLENS_SEEDS").unwrap_or(50);
-    let first = number("CRASHLENS_FIRST").unwrap_or(1);
-    let tells = number("CRASHLENS_SEEDS").is_some();
-    let next = Mutex::new((0_u64, 0_u64));
-    let found = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = {
-                        let mut next = next.lock().unwrap();
-                        if next.1 >= wanted || next.0 >= wanted * 10 {
-                            break;
-                        }
-                        next.0 += 1;
-                        first - 1 + next.0
-                    };
-                    if let Some(wrong) = of(seed).run(seed) {
-                        if tells && !wrong.is_empty() {
-                            eprintln!("{}", wrong.join("\n"));
-                        }
-                        next.lock().unwrap().1 += 1;
-                        found.lock().unwrap().insert(seed, wrong);
-                    }
-                }
-            });
-        }
-    });
-    let (tried, counted) = *next.lock().unwrap();
-    eprintln!("{counted} of {tried} seeds changed a cell");
-    assert!(counted >= wanted, "only {counted} of {tried} seeds changed a cell");
-    // those that count are the same in every run, however the threads share them
-    let found = found.into_inner().unwrap();
-    let wrong: Vec<String> = found.into_values().take(usize::try_from(wanted).unwrap()).flatten().collect();
-    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    run_seeds(&wholes(), number("CRASHLENS_SEEDS").unwrap_or(50));
 }

@@ -2,6 +2,7 @@
 //! and the comparison.
 
 pub(crate) mod compare;
+pub(crate) mod holes;
 pub(crate) mod verdicts;
 
 use base::Cancel;
