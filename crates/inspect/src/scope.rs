@@ -62,7 +62,10 @@ impl<'s> SessionScope<'s> {
 
     fn info(&self, symbol: &Symbol<'_>) -> SymbolInfo {
         let s = self.session;
-        let space = if symbol.is_text() { Space::Function } else { Space::Variable };
+        // a kernel's own table has letters by segments: some of its data may stand there as code (7.2)
+        let is_data = symbol.module.is_none() && s.knows_text() && !s.is_image_text(symbol.addr);
+        let is_text = symbol.is_text() && !is_data;
+        let space = if is_text { Space::Function } else { Space::Variable };
         let scope = symbol.module.map_or(TypeScope::Kernel, |m| TypeScope::Module(m.into()));
         let module = s.module_at(symbol.addr);
         if let Some(m) = module {
@@ -83,7 +86,7 @@ impl<'s> SessionScope<'s> {
             addr: symbol.addr,
             ty: at_hand().or_else(known).or_else(fetched),
             module: symbol.module.map(Into::into),
-            text: symbol.is_text(),
+            text: is_text,
             per_cpu: s.is_per_cpu(symbol.addr),
         }
     }

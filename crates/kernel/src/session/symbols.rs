@@ -231,13 +231,14 @@ impl Session {
     }
 
     /// True where the linker's symbols tell what of the image is text.
-    pub(crate) fn knows_text(&self) -> bool {
+    #[must_use]
+    pub fn knows_text(&self) -> bool {
         !self.text_runs().is_empty()
     }
 
     /// True in the text of the kernel's image. Asks for no module.
     #[must_use]
-    pub(crate) fn is_image_text(&self, at: VirtAddr) -> bool {
+    pub fn is_image_text(&self, at: VirtAddr) -> bool {
         self.in_image(at) && self.text_runs().iter().any(|run| run.contains(&at))
     }
 
