@@ -3,10 +3,12 @@
 //! **Invariant:** what a format asks for and the values do not have is an error that names it.
 
 /// A value that is printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A number, or an address.
     Number(i128),
+    /// A number with a fraction.
+    Float(f64),
     /// A text.
     Text(String),
     /// Bytes.
@@ -21,7 +23,18 @@ impl Value {
     pub fn number(&self) -> Result<i128, String> {
         match self {
             Self::Number(n) => Ok(*n),
+            // as C's conversion does: towards zero
+            Self::Float(value) => Ok(*value as i128),
             Self::Text(_) | Self::Bytes(_) => Err("a text in place of a number".to_owned()),
+        }
+    }
+}
+
+impl Value {
+    fn float(&self) -> Result<f64, String> {
+        match self {
+            Self::Float(value) => Ok(*value),
+            other => other.number().map(|n| n as f64),
         }
     }
 }
@@ -58,11 +71,27 @@ struct Spec {
     bytes: u32,
 }
 
-/// Writes a format with its arguments.
+/// Writes a format with its arguments. Those that it does not ask for are passed over, as C does.
 ///
 /// # Errors
 /// What of the format is not known, or which value it lacks.
 pub fn print(format: &str, arguments: &[Value], names: &dyn Pointers) -> Result<String, String> {
+    written(format, arguments, names).map(|(text, _)| text)
+}
+
+/// Writes a format that asks for all of its arguments.
+///
+/// # Errors
+/// What of the format is not known, or that it asks for more or fewer values.
+pub fn print_all(format: &str, arguments: &[Value], names: &dyn Pointers) -> Result<String, String> {
+    match written(format, arguments, names)? {
+        (text, 0) => Ok(text),
+        (_, _) => Err("too many arguments".to_owned()),
+    }
+}
+
+/// The text, and how many arguments are left.
+fn written(format: &str, arguments: &[Value], names: &dyn Pointers) -> Result<(String, usize), String> {
     let mut out = String::new();
     let mut arguments = arguments.iter();
     let mut rest = format.chars().peekable();
@@ -115,6 +144,7 @@ pub fn print(format: &str, arguments: &[Value], names: &dyn Pointers) -> Result<
             Some('%') => "%".to_owned(),
             Some('d' | 'i') => signed(spec, next()?.number()?),
             Some(base @ ('u' | 'x' | 'X' | 'o')) => unsigned(spec, base, next()?.number()?),
+            Some(kind @ ('f' | 'F' | 'e' | 'E' | 'g' | 'G')) => floating(spec, kind, next()?.float()?),
             Some('c') => {
                 let code = next()?.number()? & 0xff;
                 padded(spec, u8::try_from(code).map(char::from).unwrap_or('?').to_string())
@@ -131,7 +161,7 @@ pub fn print(format: &str, arguments: &[Value], names: &dyn Pointers) -> Result<
         };
         out.push_str(&text);
     }
-    Ok(out)
+    Ok((out, arguments.len()))
 }
 
 fn padded(spec: Spec, text: String) -> String {
@@ -175,13 +205,63 @@ fn unsigned(spec: Spec, base: char, value: i128) -> String {
     filled(spec, if spec.alternate { sign } else { "" }, digits)
 }
 
+/// A number with a fraction: `f` as it is, `e` with an exponent, `g` as what of the two is shorter.
+fn floating(spec: Spec, kind: char, value: f64) -> String {
+    let sign = match value.is_sign_negative() {
+        true => "-",
+        false if spec.plus => "+",
+        false if spec.space => " ",
+        false => "",
+    };
+    let amount = value.abs();
+    if !amount.is_finite() {
+        let word = if amount.is_nan() { "nan" } else { "inf" };
+        let word = if kind.is_ascii_uppercase() { word.to_uppercase() } else { word.to_owned() };
+        return padded(spec, format!("{sign}{word}"));
+    }
+    let precision = spec.precision.unwrap_or(6);
+    let digits = match kind.to_ascii_lowercase() {
+        'f' => format!("{amount:.precision$}"),
+        'e' => with_exponent(amount, precision),
+        _ => shorter(amount, precision.max(1), spec.alternate),
+    };
+    let digits = if kind.is_ascii_uppercase() { digits.to_uppercase() } else { digits };
+    filled(Spec { precision: None, ..spec }, sign, digits)
+}
+
+/// `1.500000e+00`.
+fn with_exponent(amount: f64, precision: usize) -> String {
+    let text = format!("{amount:.precision$e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let number: i32 = exponent.parse().unwrap_or(0);
+    format!("{digits}e{}{:02}", if number < 0 { '-' } else { '+' }, number.unsigned_abs())
+}
+
+fn shorter(amount: f64, digits: usize, keeps_zeros: bool) -> String {
+    let scientific = format!("{amount:.*e}", digits.saturating_sub(1));
+    let exponent: i64 =
+        scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let all = i64::try_from(digits).unwrap_or(i64::MAX);
+    let cut = |text: &str| match text.contains('.') && !keeps_zeros {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if exponent < -4 || exponent >= all {
+        let text = with_exponent(amount, digits.saturating_sub(1));
+        let (number, exponent) = text.split_once('e').unwrap_or((&text, "+00"));
+        return format!("{}e{exponent}", cut(number));
+    }
+    let behind = usize::try_from(all.saturating_sub(1).saturating_sub(exponent)).unwrap_or(0);
+    cut(&format!("{amount:.behind$}"))
+}
+
 fn text(spec: Spec, value: &Value, names: &dyn Pointers) -> Result<String, String> {
     let mut text = match value {
         Value::Text(text) => text.clone(),
         Value::Bytes(bytes) => String::from_utf8_lossy(crate::cstr(bytes)).into_owned(),
         Value::Number(0) => "(null)".to_owned(),
-        Value::Number(at) => {
-            let at = u64::try_from(wrapped(*at, 8, false)).unwrap_or(0);
+        Value::Number(_) | Value::Float(_) => {
+            let at = u64::try_from(wrapped(value.number()?, 8, false)).unwrap_or(0);
             names.string(at).ok_or_else(|| format!("the string at {at:#x}"))?
         }
     };
@@ -234,7 +314,7 @@ mod tests {
 
     #[test]
     fn numbers_and_texts() {
-        let n = |n| Value::Number(n);
+        let (n, f) = (Value::Number, Value::Float);
         for (format, values, wanted) in [
             (
                 "%d|%5d|%-5d|%05d|%+d|% d",
@@ -260,6 +340,22 @@ mod tests {
                 "10.0.0.1 01:02:03:04:05:ff",
             ),
             ("%*d", vec![n(3), n(1)], "  1"),
+            (
+                "%f|%5.1f|%-8.2f|%+f|%010.3f|%.0f",
+                vec![f(1.5), f(2.25), f(2.5), f(1.0), f(-1.5), n(3)],
+                "1.500000|  2.2|2.50    |+1.000000|-00001.500|3",
+            ),
+            ("%e %E %.2e", vec![f(3.0), f(0.0001), f(-12345.0)], "3.000000e+00 1.000000E-04 -1.23e+04"),
+            (
+                "%g %g %g %G %g %#g",
+                vec![f(100_000.0), f(1e6), f(0.000_012_34), f(1e100), f(0.0), f(1.5)],
+                "100000 1e+06 1.234e-05 1E+100 0 1.50000",
+            ),
+            (
+                "%f %F %5f %d",
+                vec![f(f64::NAN), f(f64::NEG_INFINITY), f(f64::INFINITY), f(-2.9)],
+                "nan -INF   inf -2",
+            ),
         ] {
             assert_eq!(printed(format, &values).as_deref(), Ok(wanted), "{format}");
         }
@@ -273,5 +369,7 @@ mod tests {
         ] {
             assert_eq!(printed(format, &values), Err(why.to_owned()), "{format}");
         }
+        assert_eq!(print_all("%d", &[n(1), n(2)], &Nothing), Err("too many arguments".to_owned()));
+        assert_eq!(print_all("%*d", &[n(1), n(2)], &Nothing).as_deref(), Ok("2"));
     }
 }

@@ -191,7 +191,7 @@ impl Lines<'_> {
 }
 
 /// The struct or union without a name at the heart of a declaration: its body is written there.
-fn unnamed(types: &Types, ty: TypeRef) -> Option<TypeRef> {
+pub(crate) fn unnamed(types: &Types, ty: TypeRef) -> Option<TypeRef> {
     let mut at = ty;
     for _ in 0..MAX_DEPTH {
         match &*types.get(at).ok()? {
@@ -215,7 +215,7 @@ fn cut_body(declared: &str) -> (&str, &str) {
 }
 
 /// The enumerators of an enumeration without a name stand in the declaration.
-fn with_enum_body(types: &Types, ty: TypeRef, declared: String) -> String {
+pub(crate) fn with_enum_body(types: &Types, ty: TypeRef, declared: String) -> String {
     let mut at = ty;
     for _ in 0..MAX_DEPTH {
         let Ok(found) = types.get(at) else { return declared };

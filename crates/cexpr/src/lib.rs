@@ -25,6 +25,7 @@ mod parse;
 mod path;
 mod print;
 mod scope;
+mod sizes;
 mod value;
 
 pub use absent::Absent;
@@ -32,7 +33,7 @@ pub use ast::{BinOp, Deriv, Expr, ExprKind, TypeName, TypeSpec, UnOp};
 pub use error::{ErrorKind, ExprError, Span};
 pub use eval::typename::{find_tag_or_typedef, parse_type_name};
 pub use eval::{Outcome, eval, eval_or_type, eval_parsed};
-pub use format::{FormatOptions, Letter, Radix, Shape, ValueTree, escaped, format_value};
+pub use format::{FormatOptions, Letter, Radix, Shape, ValueTree, escaped, float_text, format_value};
 #[doc(hidden)]
 pub use fuzz::fuzz_expr;
 pub use known_vars::{KNOWN_VARS, KnownVar, known_type};
@@ -41,4 +42,5 @@ pub use members::member_text;
 pub use parse::{Parsed, parse, parse_or_type};
 pub use path::{MemberPath, Step};
 pub use scope::{History, Scope, SymbolAt, SymbolInfo};
+pub use sizes::sizes_text;
 pub use value::{Bits, Caveat, Number, Place, Value};

@@ -135,6 +135,8 @@ fn printf_prints_by_a_format() {
             "printf \"%s\", 1",
             "printf %d",
             "gdb printf \"%d\\t%c\\n\", 1 + 2, 65",
+            "printf \"%.2f %g %d\\n\", 1.5, 3, 2.9",
+            "printf \"%d\\n\", 1, 2",
         ],
     );
     assert_eq!(
@@ -144,7 +146,48 @@ fn printf_prints_by_a_format() {
     );
     assert!(said[3].contains("too few arguments") && said[4].contains("the string at 0x1"), "{said:?}");
     assert!(said[5].contains("a format in quotes comes first"), "{said:?}");
-    assert_eq!(said[6], "3\tA");
+    assert_eq!(&said[6..8], ["3\tA", "1.50 3 2"]);
+    assert!(said[8].contains("printf: too many arguments"), "{said:?}");
+}
+
+/// The kernel's own table gives letters by segments: `jiffies` of 7.2 stands there as code.
+#[test]
+fn data_is_data_whatever_the_table_calls_it() {
+    let (mut k, at, _) = made();
+    k.symbol("table", b'T', at);
+    let said = session(&k, &["p table.count", "whatis table"]);
+    assert_eq!(said, ["$1 = -1", "struct made table;"]);
+}
+
+#[test]
+fn x_shows_fractions_and_what_lies_before() {
+    let (mut k, at, text) = made();
+    k.word(at + 32, 1.5_f64.to_bits()).word(at + 40, (-0.1_f64).to_bits()).half(at + 48, 2.5_f32.to_bits());
+    let said = session(
+        &k,
+        &[
+            &format!("x/2fg 0x{:x}", at + 32),
+            &format!("x/fw 0x{:x}", at + 48),
+            &format!("x/-2xg 0x{:x}", at + 48),
+            "x/-1xg",
+            &format!("x/-1s 0x{:x}", text + 12),
+            "x/-1i 0x10",
+            "x/-3xg 0x10",
+            "ptype nosuch",
+            "x/2i nosuch",
+        ],
+    );
+    assert!(said[0].ends_with(":\t1.5\t-0.10000000000000001"), "{said:?}");
+    assert!(said[1].ends_with(":\t2.5"), "{said:?}");
+    let head = format!("0x{:x} <table+32>:", at + 32);
+    assert_eq!(said[2], format!("{head}\t0x{:016x}\t0x{:016x}", 1.5_f64.to_bits(), (-0.1_f64).to_bits()));
+    assert_eq!(said[3], format!("0x{:x} <table+24>:\t0x{at:016x}", at + 24));
+    assert!(said[4].ends_with("\"hello \\\"you\\\"\""), "{said:?}");
+    assert!(
+        said[5].contains("dis -r ADDRESS") && said[6].contains("so much does not lie before"),
+        "{said:?}"
+    );
+    assert!(said[7].starts_with("ptype: no symbol") && said[8].starts_with("x: "), "{said:?}");
 }
 
 #[test]
@@ -170,11 +213,14 @@ fn types_settings_and_macros() {
     );
     assert!(said[0].ends_with("\nstruct made;"), "{said:?}");
     assert!(said[1].contains("no type has such a name"), "{said:?}");
+    assert!(said[2].starts_with("/* offset      |    size */  type = struct made {\n"), "{said:?}");
+    assert!(said[2].contains("\n/*     24      |       8 */    struct made *next;\n"), "{said:?}");
+    assert!(said[2].ends_with(" */\n                             }"), "{said:?}");
     assert!(
-        said[2].starts_with("type = struct made {") && said[2].contains("[24] struct made *next;"),
+        said[3].contains("no vmlinux is given that could tell macros")
+            && said[4] == format!("info {}", said[3]),
         "{said:?}"
     );
-    assert!(said[3].contains("no vmlinux is given that could tell macros") && said[4] == said[3], "{said:?}");
     assert_eq!(&said[5..8], ["print_max: 4", "print_array: on", "print pretty: as it is"], "{said:?}");
     assert!(
         said[8].contains("it cannot be changed here") && said[9].contains("there is no such setting"),

@@ -9,7 +9,7 @@ mod read;
 mod scalar;
 mod text;
 
-pub use scalar::escaped;
+pub use scalar::{escaped, float_text};
 pub use text::Shape;
 
 use crate::absent::Absent;

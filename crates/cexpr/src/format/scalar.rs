@@ -315,7 +315,8 @@ fn is_flags(values: &[(Arc<str>, i128)]) -> bool {
 }
 
 /// C's `%.*g`.
-fn float_text(v: f64, digits: usize) -> String {
+#[must_use]
+pub fn float_text(v: f64, digits: usize) -> String {
     if v.is_nan() {
         let bits = v.to_bits();
         let sign = if v.is_sign_negative() { "-" } else { "" };

@@ -83,7 +83,9 @@ pub(crate) fn debug_files_of_each<'a>(names: impl Iterator<Item = &'a str>, word
 /// # Errors
 /// There is no such command, its arguments are wrong, or it has no answer.
 pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
-    let words = respell_first(expand_words(&cx.settings.aliases, words.to_vec()));
+    let typed = expand_words(&cx.settings.aliases, words.to_vec());
+    let called = gdb::called(&typed);
+    let words = respell_first(typed);
     let Some((name, rest)) = words.split_first() else { return Ok(Report::new("")) };
     let (command, rest) = match find(name) {
         Some(command) => (command, rest),
@@ -115,6 +117,7 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         Err(CommandError::Help(page)) => Ok(*page),
         Ok((needs, report)) => Ok(with_type_notes(cx, command.name(), needs, report)),
         // a command does not name itself; one that ran another hands on what that one said
+        Err(e) if find(name).is_some() => Err(e.named(called.as_deref().unwrap_or(command.name()))),
         Err(e) => Err(e.named(command.name())),
     }
 }

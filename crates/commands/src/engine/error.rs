@@ -251,6 +251,16 @@ impl CommandError {
         }
         self
     }
+    /// The error of a command that another one asked: it is called as what the user typed.
+    #[must_use]
+    pub(crate) fn called(mut self, name: &str) -> Self {
+        if let Self::Argument(message) | Self::Failed(message) | Self::Explained { head: message, .. } =
+            &mut self
+        {
+            message.command = Some(name.to_owned());
+        }
+        self
+    }
     /// Its lines one by one as notes beside an answer, and whether the dump lost what was asked for.
     pub(crate) fn tell(self, name: &str, mut note: impl FnMut(bool, String)) {
         let is_loss = self.is_loss();

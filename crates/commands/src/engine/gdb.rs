@@ -61,10 +61,29 @@ pub(crate) fn respell(words: &[String]) -> Option<Vec<String>> {
     }
 }
 
+/// What the user calls the command of a line of gdb's, for what is said of it: `ptype`, `info scope`.
+pub(crate) fn called(words: &[String]) -> Option<String> {
+    let (first, rest) = words.split_first()?;
+    let is_ours = |name: &str| crate::engine::dispatch::find(name).is_some();
+    match (first.as_str(), rest.first()) {
+        ("info" | "i", Some(second)) => {
+            INFO.iter().any(|(gdb, _)| gdb == second).then(|| format!("info {second}"))
+        }
+        _ => {
+            let (head, _) = first.split_once('/').unwrap_or((first, ""));
+            let is_gdbs = WORDS.iter().any(|(gdb, _)| *gdb == head) && !is_ours(head);
+            is_gdbs.then(|| head.to_owned())
+        }
+    }
+}
+
 /// gdb takes a blank before a format: `p /x 5` is `p/x 5`.
 pub(crate) fn joined(words: &[String]) -> Option<Vec<String>> {
     let [first, format, rest @ ..] = words else { return None };
-    let is_format = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_format = |text: &str| {
+        let text = text.strip_prefix('-').unwrap_or(text);
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
     let takes = matches!(first.as_str(), "p" | "print" | "inspect" | "output" | "x" | "ptype");
     let letters = format.strip_prefix('/').filter(|text| takes && is_format(text))?;
     Some(std::iter::once(format!("{first}/{letters}")).chain(rest.iter().cloned()).collect())
@@ -79,12 +98,14 @@ pub struct How {
     pub letter: char,
     /// Of how many bytes each.
     pub size: u64,
+    /// Before the address, not from it on.
+    pub back: bool,
 }
 
 /// What is shown where nothing is said: words of the machine in hexadecimal.
 impl Default for How {
     fn default() -> Self {
-        Self { count: 1, letter: 'x', size: 8 }
+        Self { count: 1, letter: 'x', size: 8, back: false }
     }
 }
 
@@ -94,8 +115,9 @@ const MAX_COUNT: u64 = 1 << 20;
 impl How {
     /// Reads `8xg`. What it does not say is as it was the last time.
     pub(crate) fn parse(text: &str, last: Self) -> Result<Self, CommandError> {
-        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (count, letters) = text.split_at_checked(digits).unwrap_or(("", text));
+        let (back, amount) = text.strip_prefix('-').map_or((false, text), |amount| (true, amount));
+        let digits = amount.len() - amount.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (count, letters) = amount.split_at_checked(digits).unwrap_or(("", amount));
         let wrong = |what: &str| CommandError::argument(format_args!("x/{text}: {what}"));
         let count = if count.is_empty() { 1 } else { count.parse().map_err(|_| wrong("no such count"))? };
         if count > MAX_COUNT {
@@ -108,8 +130,8 @@ impl How {
                 'h' => size = Some(2),
                 'w' => size = Some(4),
                 'g' => size = Some(8),
-                'x' | 'd' | 'u' | 'o' | 't' | 'a' | 'c' | 's' | 'i' | 'z' => letter = Some(c),
-                _ => return Err(wrong("there are the formats x d u o t a c s i z and the sizes b h w g")),
+                'x' | 'd' | 'u' | 'o' | 't' | 'a' | 'c' | 'f' | 's' | 'i' | 'z' => letter = Some(c),
+                _ => return Err(wrong("there are the formats x d u o t a c f s i z and the sizes b h w g")),
             }
         }
         let letter = letter.unwrap_or(last.letter);
@@ -117,9 +139,11 @@ impl How {
             ('a', _) => 8,
             ('s', _) => 1,
             ('c', None) => 1,
+            // a number with a fraction has four bytes or eight
+            ('f', None) if last.size < 4 => 8,
             (_, size) => size.unwrap_or(last.size),
         };
-        Ok(Self { count, letter, size })
+        Ok(Self { count, letter, size, back })
     }
     /// How many stand in a line.
     pub(crate) const fn per_line(self) -> u64 {
@@ -167,10 +191,12 @@ mod tests {
     fn formats_are_read_and_kept() {
         let first = How::default();
         let read = |text: &str, last| How::parse(text, last).unwrap();
-        let how = |count, letter, size| How { count, letter, size };
+        let how = |count, letter, size| How { count, letter, size, back: false };
         assert_eq!(read("8dw", first), how(8, 'd', 4));
         assert_eq!(read("", read("8dw", first)), how(1, 'd', 4));
         assert_eq!(read("3", how(1, 'u', 2)), how(3, 'u', 2));
+        assert_eq!(read("-3", how(1, 'u', 2)), How { back: true, ..how(3, 'u', 2) });
+        assert_eq!((read("2fg", first), read("f", how(1, 'x', 1))), (how(2, 'f', 8), how(1, 'f', 8)));
         assert_eq!(
             (read("c", first).size, read("a", how(1, 'x', 1)).size, read("xhx", first)),
             (1, 8, how(1, 'x', 2))

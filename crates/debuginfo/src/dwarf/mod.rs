@@ -24,6 +24,7 @@ pub(crate) mod tests;
 mod types;
 mod units;
 mod variables;
+mod whereabouts;
 
 pub use file::{DwarfError, DwarfFile};
 pub use functions::{CodeFrame, FunctionDie};
@@ -31,6 +32,7 @@ pub use lines::SourceLine;
 pub use location::{Caller, FrameAccess, Location, Piece, Unavailable};
 pub use source::DwarfTypes;
 pub use variables::Variable;
+pub use whereabouts::Whereabouts;
 
 /// The file in which dwz keeps what this file has in common with others, with its name; `None` where it needs none.
 /// `elsewhere` as for [`DwarfFile::open_with`].

@@ -12,7 +12,7 @@ use crate::session::{Fact, Memo, Session};
 use base::VirtAddr;
 use debuginfo::Blob;
 use debuginfo::cfi::{CfiRow, CfiTable};
-use debuginfo::dwarf::{CodeFrame, DwarfFile, SourceLine, Variable};
+use debuginfo::dwarf::{CodeFrame, DwarfFile, SourceLine, Variable, Whereabouts};
 use debuginfo::elf::{ObjectFile, Placement, build_id_of_notes, modinfo, module_own_name};
 use debuginfo::find::{Tried, hex};
 use debuginfo::symtab::Symbol;
@@ -502,6 +502,26 @@ impl Session {
     #[must_use]
     pub fn variables_at(&self, at: VirtAddr) -> Vec<Variable> {
         self.dwarf_at(at).map(|(d, source)| d.variables_at(at.0, source)).unwrap_or_default()
+    }
+
+    /// Where a variable that [`Self::variables_at`] found at an address is, over all of its function's code.
+    ///
+    /// # Errors
+    /// No debug information covers the address, or its bytes contradict the standard.
+    pub fn whereabouts(
+        &self,
+        at: VirtAddr,
+        variable: &Variable,
+    ) -> std::result::Result<Vec<Whereabouts>, String> {
+        let Some((dwarf, _)) = self.dwarf_at(at) else {
+            return Err("no debug information covers it".to_owned());
+        };
+        let names = self.arch().reg_set().names;
+        let register = |number: u16| {
+            let name = names.get(usize::from(number)).filter(|name| !name.is_empty());
+            name.map_or_else(|| format!("register {number}"), |name| (*name).to_owned())
+        };
+        dwarf.whereabouts(variable, &register)
     }
 
     /// The call frame information for an instruction.

@@ -18,7 +18,7 @@ pub(crate) struct Examine;
 /// The arguments of `x`.
 #[derive(clap::Args)]
 pub(crate) struct ExamineArgs {
-    /// How many, in which format (x d u o t a c s i z), of which size (b 1, h 2, w 4, g 8); also written x/8xg
+    /// How many, in which format (x d u o t a c f s i z), of which size (b 1, h 2, w 4, g 8); also written x/8xg; -2 shows two before the address
     #[arg(long, value_name = "COUNT FORMAT SIZE")]
     format: Option<String>,
     /// Where; behind the last one without it
@@ -39,7 +39,8 @@ impl Run for Examine {
     }
     fn details(&self) -> &'static str {
         "x/8xg ADDRESS shows eight numbers of eight bytes in hexadecimal. The letters: x hexadecimal, z the same, d and u decimal, \
-         o octal, t binary, a addresses with their symbols, c characters, s strings, i instructions. Without an address it goes on \
+         o octal, t binary, a addresses with their symbols, c characters, f numbers with a fraction, s strings, i instructions. \
+         x/-4xg ADDRESS shows the four that end before it. Without an address it goes on \
          behind the last one, and without letters it shows as the last time. $_ is where it ended, $__ what is there."
     }
     fn debug_files(&self, _words: &[String]) -> Fetch {
@@ -58,6 +59,8 @@ impl Run for Examine {
     fn run(&self, cx: &mut Cx<'_>, args: &ExamineArgs) -> Result<Report, CommandError> {
         let s = cx.session()?;
         let how = How::parse(args.format.as_deref().unwrap_or(""), cx.settings.examined)?;
+        let is_lone = args.format.is_none() && cx.settings.examined.back;
+        let how = if is_lone { How { back: false, ..how } } else { how };
         let text = args.place.join(" ");
         let at = match text.trim() {
             "" => cx.settings.examine_next.ok_or_else(|| CommandError::argument("where? x/8xg ADDRESS"))?,
@@ -65,12 +68,18 @@ impl Run for Examine {
         };
         cx.settings.examined = how;
         let types = s.types();
+        if how.letter == 'i' && how.back {
+            let why =
+                "instructions before an address are shown by dis -r ADDRESS, from where its function begins";
+            return Err(CommandError::argument(why));
+        }
+        let at = if how.back { before(s, at, how)? } else { at };
         if how.letter == 'i' {
             let words = ["dis".to_owned(), format!("{:#x}", at.0), how.count.to_string()];
             keep(cx, Value::pointer(types, debuginfo::types::TypeRef::VOID, at), None);
             // where it goes on depends on their lengths
             cx.settings.examine_next = None;
-            return dispatch::run(cx, &words);
+            return dispatch::run(cx, &words).map_err(|e| e.called(self.name()));
         }
         let mut report = Report::new("x");
         let (mut rows, mut next, mut last, mut left) = (Vec::new(), at, at, how.count);
@@ -95,7 +104,8 @@ impl Run for Examine {
         }
         let ty = values::integer(s, how.size);
         keep(cx, Value::pointer(types, ty, last), Some(Value::memory(ty, last)));
-        cx.settings.examine_next = Some(next);
+        // what was shown before an address is gone on with before it
+        cx.settings.examine_next = Some(if how.back { at } else { next });
         report.list("lines", rows);
         Ok(report)
     }
@@ -125,6 +135,38 @@ fn place(cx: &Cx<'_>, s: &Session, text: &str) -> Result<VirtAddr, CommandError>
             Ok(VirtAddr(n as u64))
         }
     }
+}
+
+/// Where so many numbers or strings begin that end before an address.
+fn before(s: &Session, at: VirtAddr, how: How) -> Result<VirtAddr, CommandError> {
+    let outside = || CommandError::argument("so much does not lie before this address");
+    if how.letter != 's' {
+        let bytes = how.count.checked_mul(how.size).filter(|bytes| *bytes <= at.0).ok_or_else(outside)?;
+        return Ok(at.sub(bytes));
+    }
+    let byte = |at: VirtAddr| {
+        let failed = |e: base::Fault| {
+            CommandError::failed(format_args!("Cannot access memory: {e}")).lost_if(e.is_loss())
+        };
+        s.mem().u8(at).map_err(failed)
+    };
+    let mut start = at;
+    for _ in 0..how.count {
+        // the zero that ends the string, then all that is none
+        let mut from = start.0.checked_sub(1).map(VirtAddr).ok_or_else(outside)?;
+        if byte(from)? != 0 {
+            return Err(CommandError::failed(format_args!("no string ends before {:#x}", start.0)));
+        }
+        for _ in 0..MAX_STRING {
+            let next = from.0.checked_sub(1).map(VirtAddr).ok_or_else(outside)?;
+            if byte(next)? == 0 {
+                break;
+            }
+            from = next;
+        }
+        start = from;
+    }
+    Ok(start)
 }
 
 /// `0xffffffff81000000 <name+16>:`
@@ -174,6 +216,10 @@ fn text(s: &Session, value: u64, how: How) -> String {
         't' => format!("{value:0width$b}", width = bits as usize),
         'a' => symbol(s, VirtAddr(value))
             .map_or_else(|| format!("{value:#x}"), |name| format!("{value:#x} <{name}>")),
+        'f' if how.size == 4 => cexpr::float_text(f64::from(f32::from_bits(value as u32)), 9),
+        'f' if how.size == 8 => cexpr::float_text(f64::from_bits(value), 17),
+        // gdb: what is too short for a number with a fraction is a whole one
+        'f' => signed.to_string(),
         'c' => {
             let code = value.to_le_bytes().first().copied().unwrap_or(0);
             format!("{} '{}'", code.cast_signed(), cexpr::escaped(code, '\''))

@@ -4,7 +4,7 @@ use crate::show::values;
 use crate::{CommandError, Cx, Example, Run};
 use base::VirtAddr;
 use base::printf::{self, Pointers, Value as Printed};
-use cexpr::{Scope as _, Value};
+use cexpr::{Number, Scope as _, Value};
 use debuginfo::types::{Encoding, Type};
 use inspect::SessionScope;
 use kernel::Session;
@@ -31,9 +31,9 @@ impl Run for Printf {
         "print values by a format of C"
     }
     fn details(&self) -> &'static str {
-        "Prints a format as C's printf does: d i u x X o c s p and %, with flags, width, precision and l, h, z. %s takes an array \
+        "Prints a format as C's printf does: d i u x X o f e g c s p and %, with flags, width, precision and l, h, z. %s takes an array \
          of characters, or a pointer to a string in the kernel's memory; %ps and %pS name the function or variable that an address \
-         is in. \\n, \\t, \\\" and \\\\ are what they are in C."
+         is in; a whole number is converted for %f, %e and %g. There is an expression for each conversion. \\n, \\t, \\\" and \\\\ are what they are in C."
     }
     fn examples(&self) -> &'static [Example] {
         const {
@@ -57,7 +57,7 @@ impl Run for Printf {
             let value = inspect::eval(&scope, text).map_err(|e| values::wrong_in(s, text, &e))?;
             printed.push(value_of(&scope, text, &value)?);
         }
-        let text = printf::print(&format, &printed, &Memory(s)).map_err(CommandError::failed)?;
+        let text = printf::print_all(&format, &printed, &Memory(s)).map_err(CommandError::failed)?;
         let mut report = Report::new("printf");
         // what ends with an end of line has no line behind it
         let lines = text.strip_suffix('\n').unwrap_or(&text);
@@ -156,7 +156,10 @@ fn value_of(scope: &SessionScope<'_>, text: &str, value: &Value) -> Result<Print
             .map(|at| Printed::Number(at.0.into()))
             .ok_or_else(|| failed(&"it is no number"));
     }
-    value.to_int(types, scope.memory()).map(Printed::Number).map_err(|e| failed(&e))
+    match value.number(types, scope.memory()).map_err(|e| failed(&e))? {
+        Number::Float(number) => Ok(Printed::Float(number)),
+        Number::Int(number) => Ok(Printed::Number(number)),
+    }
 }
 
 /// The kernel's memory, for `%s` and `%ps`.

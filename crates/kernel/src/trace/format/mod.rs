@@ -110,6 +110,7 @@ impl<'e> Format<'e> {
                 Ok(Value::Number(n)) => n.to_string(),
                 Ok(Value::Text(text)) => format!("{text:?}"),
                 Ok(Value::Bytes(bytes)) => bytes.iter().map(|b| format!("{b:02x}")).collect(),
+                Ok(Value::Float(value)) => value.to_string(),
                 Err(_) => "?".to_owned(),
             };
             let _ = write!(out, "{gap}{}={shown}", field.name);

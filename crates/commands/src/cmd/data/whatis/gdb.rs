@@ -6,7 +6,7 @@ use base::VirtAddr;
 use debuginfo::types::{CompoundKind, Space, Type};
 use kernel::Session;
 use regex_lite::Regex;
-use report::{Line, Record, Report, Role};
+use report::{Cell, Line, Record, Report, Role};
 use std::collections::BTreeSet;
 
 /// All types whose names a pattern fits, those of the kernel and of modules whose types are loaded.
@@ -69,13 +69,31 @@ pub(super) fn scope(cx: &Cx<'_>, s: &Session, text: &str) -> Result<Report, Comm
         let line = Line::new().text("Symbol ").field("name", v.name.to_string()).role(Role::Symbol);
         let line = line.text(" is ").field("kind", word).text(" of type ");
         let line = line.field("type", types.name(v.ty)).role(Role::Type).text(", length ");
-        Record::of(match types.size_of(v.ty) {
+        let mut row = Record::of(match types.size_of(v.ty) {
             Ok(size) => line.field("size", size).text("."),
-            Err(e) => line.field("size", report::Cell::absent("?", e.to_string())).text("."),
-        })
+            Err(e) => line.field("size", Cell::absent("?", e.to_string())).text("."),
+        });
+        match s.whereabouts(at, &v) {
+            Ok(all) if all.is_empty() => row.text("  optimized out"),
+            Ok(all) => row.list("places", all.iter().map(place_of).collect()),
+            Err(why) => row.warning(format!("whatis: where it is is not known: {why}")),
+        }
+        row
     };
     report.list("variables", found.into_iter().map(row).collect());
     Ok(report)
+}
+
+/// One place of a variable.
+fn place_of(one: &debuginfo::dwarf::Whereabouts) -> Record {
+    let line = match one.range {
+        Some((from, to)) => {
+            let line = Line::new().text("  ").field("from", Cell::Addr(from)).text(" - ");
+            line.field("to", Cell::Addr(to)).text(": ")
+        }
+        None => Line::new().text("  "),
+    };
+    Record::of(line.field("place", one.place.clone()))
 }
 
 /// The address of code that a word names.

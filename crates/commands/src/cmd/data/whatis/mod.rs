@@ -213,12 +213,15 @@ fn ptype(cx: &Cx<'_>, s: &Session, text: &str, offsets: bool) -> Result<Report, 
         Err(wrong) => inspect::type_named(&scope, text).map_err(|_| values::wrong_in(s, text, &wrong))?,
     };
     let ty = types.resolve(ty).map_or(ty, |(at, _)| at);
-    let options = LayoutOptions::with_offsets(offsets);
-    let lines = cexpr::layout_text(types, ty, &options).map_err(CommandError::failed)?;
     let mut report = Report::new("whatis");
+    report.hidden("type", types.name(ty));
+    if offsets && let Some(text) = cexpr::sizes_text(types, ty).map_err(CommandError::failed)? {
+        values::lines(&mut report, &text);
+        return Ok(report);
+    }
+    let lines = cexpr::layout_text(types, ty, &LayoutOptions::default()).map_err(CommandError::failed)?;
     let shown: Vec<&str> = lines.lines().filter(|line| !line.starts_with("SIZE: ")).collect();
     values::lines(&mut report, &format!("type = {}", shown.join("\n")));
-    report.hidden("type", types.name(ty));
     Ok(report)
 }
 
