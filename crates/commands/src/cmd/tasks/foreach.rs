@@ -136,6 +136,7 @@ impl Ask {
             let known = |w: &str| KNOWN.iter().find(|(name, _)| *name == w).copied();
             if let Some(first) = known(word) {
                 ask.commands = runs(first, words.by_ref(), &known);
+                ask.commands.iter_mut().for_each(Single::complete);
                 break;
             }
             match word.as_str() {
@@ -213,6 +214,18 @@ fn runs<'a>(
 }
 
 impl Single {
+    /// `net` without an option is about the devices of the task's network namespace.
+    fn complete(&mut self) {
+        let has = |letters: &[char]| crate::engine::command::has_letter(&self.arguments, letters);
+        if self.name != "net" || has(&['s', 'S']) {
+            return;
+        }
+        self.with_banner = true;
+        if !has(&['n', 'a', 'N']) {
+            self.arguments.push("-n".to_owned());
+        }
+    }
+
     /// Refuses what cannot be passed on: options that choose tasks, and words that would name other tasks.
     fn check(&self) -> Result<(), CommandError> {
         match self.name {
@@ -220,9 +233,9 @@ impl Single {
             "vm" => only_of_spaces(&self.arguments)?,
             _ => {}
         }
-        if self.name == "net" && !crate::engine::command::has_letter(&self.arguments, &['s', 'S', 'n']) {
+        if self.name == "net" && crate::engine::command::has_letter(&self.arguments, &['a', 'N']) {
             return Err(CommandError::argument(
-                "net: of each task there are sockets (-s, -S) and devices (-n)",
+                "net: of each task there are sockets (-s, -S) and the devices of its network namespace",
             ));
         }
         let Some(command) = dispatch::find(self.name).filter(|_| self.name != "vtop") else { return Ok(()) };
@@ -470,7 +483,7 @@ mod tests {
         let refused = |line: &str| parse(line).iter().find_map(|r| r.check().err()).map(|e| e.to_string());
         let why = refused("bt ps p x").unwrap();
         assert!(why.starts_with("p: behind ps stand its options"), "{why}");
-        assert!(refused("files x").is_some() && refused("net").is_some());
+        assert!(refused("files x").is_some() && refused("net -a").is_some());
         assert!(refused("bt 1").is_some() && refused("set radix").is_some() && refused("bt -Z").is_some());
         for line in [
             "bt -R panic -s",
