@@ -57,7 +57,9 @@ impl Run for Trace {
         "Without a word, shows the instances of ftrace, their tracers and how much each CPU recorded. \"show\" (or \"report\") \
          prints the records in the order of time, as /sys/kernel/tracing/trace does: the task, its CPU, what it was doing (d \
          interrupts off, n to be rescheduled, h and s in an interrupt, z in an NMI, then how often preemption and migration were \
-         off), the time, and the event by its own format; where a format is not understood, by its fields. \"dump -t\" \
+         off), the time, and the event by its own format; where a format is not understood, by its fields. Tracers that draw \
+         their records are not imitated: function_graph's calls and returns stand as their events (funcgraph_entry, \
+         funcgraph_exit), a line each. \"dump -t\" \
          writes trace.dat (or FILE), which trace-cmd report reads; \"dump\" writes a folder (dump_tracing_dir) with what the tracing \
          directory would give: per_cpu/cpuN/trace_pipe_raw."
     }
@@ -185,15 +187,16 @@ fn shown(
                     let line = Line::new()
                         .field("cpu", one.cpu)
                         .right(5)
+                        .text(" ")
                         .field("entries", number(&one.entries))
-                        .right(12);
-                    let line = line.field("overrun", number(&one.overrun)).right(12).text("");
+                        .right(11);
+                    let line = line.text(" ").field("overrun", number(&one.overrun)).right(11).text(" ");
                     let pages = one.pages.len();
                     let pages = match one.problems.first() {
                         None => Cell::from(pages),
                         Some(e) => Cell::at_least(pages, e.to_string()),
                     };
-                    Record::of(line.field("pages", pages).right(7))
+                    Record::of(line.field("pages", pages).right(6))
                 };
                 row.list("cpus", cpus.iter().map(of_cpu).collect());
                 tell(report, &cpus);
