@@ -36,7 +36,7 @@ pub(crate) fn page() -> io::Result<String> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command().after_help(AFTER)).render(&mut page)?;
     let page = String::from_utf8_lossy(&page).into_owned();
-    let commands = commands::COMMANDS.iter().map(|command| (command.name(), command.about()));
+    let commands: String = commands::COMMANDS.iter().map(|command| command_of(*command)).collect();
     let status = format!(
         ".SH \"EXIT STATUS\"\nAll commands of \\fB\\-c\\fR, \\fB\\-i\\fR and standard input run; the status is that of the \
          first that failed. \\fB\\-\\-fail\\-fast\\fR stops there.\n{}",
@@ -44,7 +44,7 @@ pub(crate) fn page() -> io::Result<String> {
     );
     let section = format!(
         ".SH COMMANDS\n\\fBcrashlens help\\fR \\fICOMMAND\\fR shows the page of one.\n{}{status}.SH FILES\n{}.SH ENVIRONMENT\n{}",
-        rows(commands),
+        commands,
         rows(FILES.iter().copied()),
         rows(ENVIRONMENT.iter().copied())
     );
@@ -56,13 +56,27 @@ pub(crate) fn page() -> io::Result<String> {
     })
 }
 
+/// A command, with an example and what that says of the sample.
+fn command_of(command: &dyn commands::Command) -> String {
+    let mut out = rows(std::iter::once((command.name(), command.about())));
+    let kept =
+        command.examples().iter().map(|example| (example.line, commands::example_output(example.line)));
+    if let Some((line, output)) = kept.into_iter().find(|(_, output)| !output.is_empty()) {
+        out.push_str(&format!(".RS\n.nf\n\\fBcrash> {}\\fR\n", escaped(line)));
+        output.lines().for_each(|line| out.push_str(&format!("{}\n", escaped(line))));
+        out.push_str(".fi\n.RE\n");
+    }
+    out
+}
+
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\\\");
+    // a line that begins with one of these is a request
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
 /// A list of names, each with what it is.
 fn rows<'a>(all: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let escaped = |text: &str| {
-        let text = text.replace('\\', "\\\\");
-        // a line that begins with one of these is a request
-        if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
-    };
     let row = |(name, meaning): (&str, &str)| {
         format!(".TP\n\\fB{}\\fR\n{}\n", escaped(name).replace('-', "\\-"), escaped(meaning))
     };

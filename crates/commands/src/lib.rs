@@ -9,6 +9,7 @@ mod engine;
 mod show;
 
 pub use cmd::tasks::foreach::{KINDS as TASK_KINDS, STATES as TASK_STATES};
+pub use cmd::tasks::set::PRINT_SETTINGS;
 pub use engine::aliases::{Alias, Aliases, Origin};
 pub use engine::command::{Command, Example, Parsed, Run, after_options, respelled};
 pub use engine::cx::Cx;
@@ -22,6 +23,7 @@ pub use engine::gdb::How;
 pub use engine::help::page as help_page;
 pub use engine::line::{Action, LineError, Redirect, parse as parse_line, unquoted, words as split_words};
 pub use engine::macros::{Draft, Macro, Macros, Step, condition, with_arguments};
+pub use engine::outputs::of as example_output;
 pub use engine::own::{Call, Given, Own, OwnArg, Takes, add};
 pub use engine::settings::{Edit, ErrorsTo, Listed, Scroll, Settings, VARIABLES, Variable};
 pub use engine::whole::{parts, whole};

@@ -77,16 +77,13 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
         let hits = names.filter(|n| n.starts_with(word)).map(str::to_owned).collect();
         Offer::Names(start, hits)
     };
-    match name {
-        "help" => {
-            return known(
-                &mut commands::all().into_iter().map(|c| c.name()).chain(["all", "input", "output"]),
-            );
-        }
-        "set" if !word.starts_with('-') => return known(&mut VARIABLES.iter().map(|v| v.name)),
-        _ => {}
+    if name == "help" {
+        return known(&mut commands::all().into_iter().map(|c| c.name()).chain(["all", "input", "output"]));
     }
     let words: Vec<&str> = before.split_whitespace().skip(1).collect();
+    if name == "set" && !word.starts_with('-') {
+        return setting(&words, start, word, dump);
+    }
     // commands of commands: what stands behind `foreach bt` is bt's
     let inner = matches!(name, "foreach" | "repeat")
         .then(|| words.iter().enumerate().rev().find(|(_, word)| find(word).is_some()))
@@ -95,7 +92,7 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
         Some((at, inner)) => (*inner, words.get(at.saturating_add(1)..).unwrap_or_default()),
         None => (name, words.as_slice()),
     };
-    let Some(command) = find(name) else { return names(start, word, dump) };
+    let Some(command) = find(name) else { return names(line, start, word, dump) };
     if word.starts_with('-') {
         return Offer::Options(start, options(command, word));
     }
@@ -112,8 +109,43 @@ pub(crate) fn offer(line: &str, settings: &Settings, dump: &dyn Completer) -> Of
             );
             Offer::Names(start, hits)
         }
-        _ => argument(&value_name(command, words), start, word, dump),
+        _ => argument(&value_name(command, words), line, start, word, dump),
     }
+}
+
+/// Behind `set`: variables and tasks; behind a variable, what it takes; gdb's settings behind `print`.
+fn setting(words: &[&str], start: usize, word: &str, dump: &dyn Completer) -> Offer {
+    let fits = |text: &&str| text.starts_with(word);
+    let mut hits: Vec<String> = match words {
+        [] => {
+            let all = VARIABLES.iter().map(|v| v.name).chain(["print"]);
+            let mut hits: Vec<String> = all.filter(fits).map(str::to_owned).collect();
+            if !word.is_empty() {
+                hits.extend(dump.pids(word, MOST));
+            }
+            hits
+        }
+        ["print"] => commands::PRINT_SETTINGS.iter().copied().filter(fits).map(str::to_owned).collect(),
+        ["print", _] => ["on", "off", "unlimited"].into_iter().filter(fits).map(str::to_owned).collect(),
+        ["-c" | "-v" | "-p" | "-a"] => return Offer::Names(start, Vec::new()),
+        [name] => {
+            let Some(variable) = VARIABLES.iter().find(|v| v.name == *name) else {
+                return Offer::Names(start, Vec::new());
+            };
+            // `on | off`: a word in small letters is what it takes, one in capitals what it stands for
+            let all = variable.takes.split(" | ");
+            if variable.takes.split(" | ").any(|one| one == "FILE") {
+                return Offer::Files;
+            }
+            let is_word = |text: &&str| {
+                !text.chars().all(|c| c.is_ascii_uppercase() || c == '-') || *text == "CRASHPAGER"
+            };
+            all.filter(is_word).filter(fits).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    };
+    hits.truncate(MOST);
+    Offer::Names(start, hits)
 }
 
 /// The name of the value that the next word of a command is: of the option before it, else of the operands.
@@ -135,7 +167,7 @@ fn value_name(command: &dyn commands::Command, words: &[&str]) -> String {
 }
 
 /// What a value of that name may be.
-fn argument(value: &str, start: usize, word: &str, dump: &dyn Completer) -> Offer {
+fn argument(value: &str, line: &str, start: usize, word: &str, dump: &dyn Completer) -> Offer {
     let is = |what: &[&str]| value.split(|c: char| !c.is_alphanumeric()).any(|part| what.contains(&part));
     if is(&["FILE", "DIR", "DIRECTORY", "OBJFILE"]) && !is(&["MODULE"]) {
         return Offer::Files;
@@ -154,7 +186,7 @@ fn argument(value: &str, start: usize, word: &str, dump: &dyn Completer) -> Offe
         hits.truncate(MOST);
         return Offer::Names(start, hits);
     }
-    names(start, word, dump)
+    names(line, start, word, dump)
 }
 
 /// The options of a command, as crash spells them, each with its help.
@@ -180,7 +212,7 @@ fn options(command: &dyn commands::Command, prefix: &str) -> Vec<(String, String
 }
 
 /// The last name of an expression, and the member operator before it.
-fn names(start: usize, word: &str, dump: &dyn Completer) -> Offer {
+fn names(line: &str, start: usize, word: &str, dump: &dyn Completer) -> Offer {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let at = word
         .char_indices()
@@ -189,7 +221,11 @@ fn names(start: usize, word: &str, dump: &dyn Completer) -> Offer {
         .map_or(0, |(i, c)| i.saturating_add(c.len_utf8()));
     let (left, prefix) = word.split_at_checked(at).unwrap_or(("", word));
     let start = start.saturating_add(at);
-    let of = left.strip_suffix("->").or_else(|| left.strip_suffix('.'));
+    let of = left.strip_suffix("->").or_else(|| left.strip_suffix('.')).map(|_| {
+        // a cast has blanks within its parentheses
+        let all = line.get(..start).unwrap_or_default();
+        operand(all.strip_suffix("->").or_else(|| all.strip_suffix('.')).unwrap_or(all))
+    });
     // `struct task_struct.pid,comm`: further members of the same struct
     let of = of.or_else(|| Some(left.strip_suffix(',')?.rsplit_once('.')?.0));
     if let Some(of) = of {
@@ -204,6 +240,28 @@ fn names(start: usize, word: &str, dump: &dyn Completer) -> Offer {
     hits.dedup();
     hits.truncate(MOST);
     Offer::Names(start, hits)
+}
+
+/// What stands before a member operator: a name with its members, elements and parentheses, back to where it begins.
+fn operand(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let mut begin = text.len();
+    let mut all = text.char_indices().rev().peekable();
+    while let Some((at, c)) = all.next() {
+        match c {
+            ')' | ']' => depth = depth.saturating_add(1),
+            '(' | '[' if depth > 0 => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            _ if c.is_alphanumeric() || matches!(c, '_' | '.' | '$') => {}
+            '>' if all.peek().is_some_and(|(_, c)| *c == '-') => {
+                begin = all.next().map_or(at, |(at, _)| at);
+                continue;
+            }
+            _ => break,
+        }
+        begin = at;
+    }
+    text.get(begin..).unwrap_or_default().trim_start_matches(['-', '>'])
 }
 
 #[cfg(test)]
@@ -273,6 +331,18 @@ mod tests {
         assert_eq!(at("struct task_struct.mm->o"), (23, names(&["task_struct.mm/o"])));
         assert_eq!(at("p init_task.co"), (12, names(&["init_task/co"])));
         assert_eq!(at("struct task_struct.pid,co"), (23, names(&["task_struct/co"])));
+        assert_eq!(at("set scroll m"), (11, names(&["more"])));
+        assert_eq!(at("set radix "), (10, names(&["10", "16"])));
+        assert_eq!(at("set 1"), (4, names(&["1", "17"])));
+        assert_eq!(at("set print arr"), (10, names(&["array"])));
+        assert_eq!(at("set error fi").0, usize::MAX);
+        assert_eq!(at("p *init_task.mm->o"), (17, names(&["init_task.mm/o"])));
+        assert_eq!(
+            at("p 1 + ((struct task_struct *)0x10)->mm.o"),
+            (39, names(&["((struct task_struct *)0x10)->mm/o"]))
+        );
+        assert_eq!(at("p a[b->c].d"), (10, names(&["a[b->c]/d"])));
+        assert_eq!(at("p -x f(1, 2)->o"), (14, names(&["f(1, 2)/o"])));
         // what an argument is
         assert_eq!(at("mod -s virtio_"), (7, names(&["virtio_blk"])));
         assert_eq!(at("sym -m v"), (7, names(&["virtio", "virtio_blk"])));

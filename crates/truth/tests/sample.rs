@@ -77,6 +77,78 @@ fn the_sample_says_what_its_guest_said() {
     }
 }
 
+/// Lines whose answers depend on who asks, where, or when, or that write files.
+const NOT_KEPT: &[&str] = &[
+    "help",
+    "gcore",
+    "trace dump",
+    "debuginfo",
+    "bugreport",
+    "echo",
+    "repeat",
+    "define",
+    "document",
+    "exit",
+    "q",
+    "quit",
+    "rd -r",
+    "mod -s",
+    "mod -S",
+    "!",
+    "kdump",
+    "set -v",
+    "log > ",
+];
+/// Lines of an answer that a page shows, and characters of each.
+const SHOWN: (usize, usize) = (8, 110);
+
+/// What the pages of commands show as the outputs of their examples is what the program says of the sample.
+#[test]
+fn the_outputs_of_examples_are_the_programs() {
+    let path = program::root().join("crates/commands/src/engine/outputs.txt");
+    let mut found = String::new();
+    let lines = crashlens_truth::schema::examples().unwrap();
+    let kept = |line: &&String| {
+        !line.contains("--save")
+            && !NOT_KEPT.iter().any(|start| line.starts_with(start))
+            && !line.contains(['>', '|'])
+    };
+    let lines: Vec<String> = lines.iter().filter(kept).cloned().collect();
+    // each command's examples in one session of their own: some change what the next ones are about
+    for own in lines.chunk_by(|one, next| one.split(' ').next() == next.split(' ').next()) {
+        let answers = program::texts(&[], &[PathBuf::from(SAMPLE)], own).unwrap();
+        for (line, answer) in own.iter().zip(answers) {
+            let is_error = answer.starts_with(&format!("{}: ", line.split(' ').next().unwrap_or_default()));
+            // what says that there is nothing looks like an error
+            if (is_error && line != "locks")
+                || answer.trim().is_empty()
+                || answer.lines().any(|line| line.starts_with("==> "))
+            {
+                continue;
+            }
+            found.push_str(&format!("==> {line}\n"));
+            let all: Vec<&str> = answer.lines().collect();
+            for one in all.iter().take(SHOWN.0) {
+                let cut: String = one.chars().take(SHOWN.1).collect();
+                let dots = if cut.len() < one.len() { "..." } else { "" };
+                found.push_str(&format!("{}{dots}\n", cut.trim_end()));
+            }
+            if all.len() > SHOWN.0 {
+                found.push_str("...\n");
+            }
+        }
+    }
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &found).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    let different = wanted.lines().zip(found.lines()).find(|(wanted, found)| wanted != found);
+    assert!(
+        wanted == found,
+        "UPDATE_SNAPSHOTS=1 writes what the pages show anew; first difference: {different:?}"
+    );
+}
+
 #[test]
 fn sys() {
     check("sys", "sys");

@@ -1,6 +1,7 @@
 //! `help`: the list of commands, and the page of each, from its clap arguments and its examples.
 
 use crate::engine::error::Message;
+use crate::engine::outputs;
 use crate::{Command, CommandError, Cx, Example, Layer, Run, find};
 use clap::Arg;
 use kernel::Fetch;
@@ -244,8 +245,9 @@ fn example(example: &Example) -> Record {
     record.line(Line::new().text("  ").field("about", Cell::shown(about, sentence)).text(":"));
     record.blank();
     record.line(Line::new().text("    crash> ").field("line", example.line).role(Role::Strong));
-    for line in example.output.lines() {
-        record.text(format!("    {line}"));
+    let output = if example.output.is_empty() { outputs::of(example.line) } else { example.output };
+    for line in output.lines() {
+        record.text(format!("    {line}").trim_end().to_owned());
     }
     record.blank();
     record

@@ -10,6 +10,7 @@ pub(crate) mod help;
 pub(crate) mod line;
 pub(crate) mod macros;
 pub(crate) mod number;
+pub(crate) mod outputs;
 pub(crate) mod own;
 pub(crate) mod settings;
 mod state;

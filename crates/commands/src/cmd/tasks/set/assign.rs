@@ -59,6 +59,9 @@ fn assign(cx: &mut Cx<'_>, text: &str) -> Result<Report, CommandError> {
     Ok(report)
 }
 
+/// What can be set by `set print`.
+pub const PRINT_SETTINGS: &[&str] = &["array", "elements", "null-stop"];
+
 /// `set print ...`: what has a setting of crash's becomes it; what is always so may be asked for.
 fn print(cx: &mut Cx<'_>, words: &[&str]) -> Result<Report, CommandError> {
     let is_on = |word: Option<&&str>| match word {

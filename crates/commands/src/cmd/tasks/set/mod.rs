@@ -1,6 +1,7 @@
 //! `set`: the task that commands are about, and the settings.
 
 mod assign;
+pub use assign::PRINT_SETTINGS;
 
 use crate::engine::settings::Effect;
 use crate::show::tasks;
