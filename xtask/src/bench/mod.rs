@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::corpus;
 use crate::run::{At as _, Error, answer, command, live, other, output, root, say};
 use measure::Usage;
-use peers::{Asker, HERE, QUESTIONS, Question};
+use peers::{ALSO, Asker, HERE, QUESTIONS, Question};
 pub(crate) use peers::{Peers, debian};
 
 /// Arguments of `bench`.
@@ -85,10 +85,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let asked = |question: &&Question| {
         args.only.is_empty() || args.only.iter().any(|word| question.what.contains(word.as_str()))
     };
-    let questions: Vec<Question> = QUESTIONS.iter().filter(asked).copied().collect();
+    let questions: Vec<Question> = QUESTIONS.iter().chain(ALSO).filter(asked).copied().collect();
     let results = race(&contestants, &questions, args.runs);
+    let also: Vec<Question> = ALSO.iter().filter(asked).copied().collect();
     let mut page = head(args, &dump, &peers)?;
     page.push_str(&table("With vmlinux", &contestants, &questions, &results));
+    page.push_str(&marginal(&contestants, &also, args.runs));
     page.push_str(&limit::part(&program, dir.parent().unwrap_or(&dir), args.runs)?);
     if args.only.is_empty() {
         page.push_str(&giant_part(args, &program, &dir, &peers)?);
@@ -121,8 +123,10 @@ fn contestants(program: &str, peers: &Peers, dir: &Path, dump: &str) -> Vec<Cont
 fn lens(program: &str, dir: &Path, files: Vec<String>) -> Asker {
     let (program, dir) = (program.to_owned(), dir.display().to_string());
     Box::new(move |question| {
-        let mut words = vec![program.clone(), "-s".into(), "--no-search".into(), "-c".into()];
-        words.push(question.crashlens.replace(HERE, &dir));
+        let mut words = vec![program.clone(), "-s".into(), "--no-search".into()];
+        for _ in 0..question.times {
+            words.extend(["-c".into(), question.crashlens.replace(HERE, &dir)]);
+        }
         words.extend(files.iter().cloned());
         Some(words)
     })
@@ -222,6 +226,38 @@ fn table(title: &str, contestants: &[Contestant], questions: &[Question], result
         let _ = writeln!(text, "No figure:\n\n{failures}");
     }
     text
+}
+
+/// How often a question is asked once more.
+const AGAIN: usize = 10;
+
+/// What a question costs that is asked once more in an open session: so many times more, less the first time.
+fn marginal(contestants: &[Contestant], questions: &[Question], runs: usize) -> String {
+    if questions.is_empty() {
+        return String::new();
+    }
+    let often: Vec<Question> = questions.iter().map(|q| Question { times: 1 + AGAIN, ..*q }).collect();
+    let (once, often) = (race(contestants, questions, runs), race(contestants, &often, runs));
+    let mut text = format!(
+        "## Once more in an open session\n\nA question that is asked {} times takes so much longer than one that is asked once, a \
+         time; ms.\n\n| question |",
+        1 + AGAIN
+    );
+    contestants.iter().for_each(|one| text.push_str(&format!(" {} |", one.name)));
+    text.push_str(&format!("\n|---|{}\n", "---:|".repeat(contestants.len())));
+    for (q, question) in questions.iter().enumerate() {
+        text.push_str(&format!("| `{}` |", question.what));
+        for c in 0..contestants.len() {
+            let wall = |results: &Results| Some(results.get(&(q, c))?.as_ref().ok()?.wall);
+            let cell = match (wall(&once), wall(&often)) {
+                (Some(once), Some(often)) => format!("{:.1}", (often - once).max(0.0) * 1e3 / AGAIN as f64),
+                _ => "-".to_owned(),
+            };
+            text.push_str(&format!(" {cell} |"));
+        }
+        text.push('\n');
+    }
+    text + "\n"
 }
 
 /// Opening a dump whose physical memory spans 4 TiB, beside the same dump as it was.

@@ -24,17 +24,54 @@ pub(crate) struct Question {
     pub(crate) drgn: &'static str,
     /// Asked of the generated dump too.
     pub(crate) giant: bool,
+    /// How often it is asked in one session.
+    pub(crate) times: usize,
 }
+
+/// What else is asked: fresh, and what it costs once more in an open session.
+const fn also(line: &'static str, drgn: &'static str) -> Question {
+    Question { what: line, crashlens: line, crash: line, drgn, giant: false, times: 1 }
+}
+
+/// Commands about the whole machine, and what only crashlens has.
+pub(crate) const ALSO: &[Question] = &[
+    also("kmem -s", "for c in for_each_slab_cache(prog): print(c.name.string_(), slab_cache_usage(c))"),
+    also("kmem -S kmalloc-64", ""),
+    also("kmem -i", ""),
+    also("kmem -p", ""),
+    also(
+        "foreach files",
+        "for t in for_each_task(prog):\n  try:\n    for n, f in for_each_file(t): print(n, d_path(f.f_path))\n  except Exception as \
+         e: print(e)",
+    ),
+    also("foreach vm", ""),
+    also("net", ""),
+    also("irq", ""),
+    also("timer", ""),
+    also("runq", ""),
+    also("mount", "for m in for_each_mount(prog): print(mount_src(m), mount_dst(m))"),
+    also("swap", ""),
+    also("ipcs", ""),
+    also("dev -d", ""),
+    Question { crash: "", ..also("stacks", "") },
+    Question { crash: "", ..also("locks", "") },
+    Question { crash: "", ..also("inflight", "") },
+    Question { crash: "", ..also("wq -a", "") },
+    Question { crash: "", ..also("meminfo", "") },
+    Question { crash: "", ..also("dentries", "") },
+    Question { crash: "", ..also("pstack -a", "") },
+];
 
 /// The questions.
 pub(crate) const QUESTIONS: &[Question] = &[
-    Question { what: "open and quit", crashlens: "quit", crash: "", drgn: "pass", giant: true },
+    Question { what: "open and quit", crashlens: "quit", crash: "", drgn: "pass", giant: true, times: 1 },
     Question {
         what: "panic task's backtrace",
         crashlens: "bt",
         crash: "bt",
         drgn: "print(prog.crashed_thread().stack_trace())",
         giant: true,
+        times: 1,
     },
     Question {
         what: "the same with lines and inlined frames",
@@ -42,6 +79,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "bt -l",
         drgn: "print(prog.crashed_thread().stack_trace())",
         giant: false,
+        times: 1,
     },
     Question {
         what: "all tasks' backtraces",
@@ -50,6 +88,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         drgn: "for t in for_each_task(prog):\n  print(t.pid.value_())\n  try: print(prog.stack_trace(t))\n  except \
                Exception as e: print(e)",
         giant: true,
+        times: 1,
     },
     Question {
         what: "processes",
@@ -58,6 +97,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         drgn: "for t in for_each_task(prog): print(t.pid.value_(), t.real_parent.pid.value_(), task_state_to_char(t), \
                t.comm.string_().decode())",
         giant: false,
+        times: 1,
     },
     Question {
         what: "log",
@@ -65,6 +105,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "log",
         drgn: "print(get_dmesg(prog).decode(errors='replace'))",
         giant: false,
+        times: 1,
     },
     Question {
         what: "a struct's layout, `struct -o task_struct`",
@@ -72,6 +113,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "struct -o task_struct",
         drgn: "print(prog.type('struct task_struct'))",
         giant: false,
+        times: 1,
     },
     Question {
         what: "a deep expression, `p init_task.nsproxy->uts_ns->name`",
@@ -79,6 +121,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "p init_task.nsproxy->uts_ns->name",
         drgn: "print(prog['init_task'].nsproxy.uts_ns.name)",
         giant: false,
+        times: 1,
     },
     Question {
         what: "a function's code, `dis vfs_read`",
@@ -86,6 +129,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "dis vfs_read",
         drgn: "",
         giant: false,
+        times: 1,
     },
     Question {
         what: "all modules' debug files, `mod -S`",
@@ -93,6 +137,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "mod -S {here}/modules",
         drgn: "",
         giant: false,
+        times: 1,
     },
     Question {
         what: "all memory, `search -k deadbeef`",
@@ -100,6 +145,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "search -k deadbeef",
         drgn: "",
         giant: false,
+        times: 1,
     },
     Question {
         what: "`verdict` (crash: to its prompt)",
@@ -107,11 +153,13 @@ pub(crate) const QUESTIONS: &[Question] = &[
         crash: "",
         drgn: "",
         giant: false,
+        times: 1,
     },
 ];
 
 const DRGN_NAMES: &str = "from drgn.helpers.linux.pid import *\nfrom drgn.helpers.linux.sched import *\n\
-                          from drgn.helpers.linux.printk import *\n";
+                          from drgn.helpers.linux.printk import *\nfrom drgn.helpers.linux.slab import *\n\
+                          from drgn.helpers.linux.fs import *\n";
 
 /// What is installed.
 #[derive(Default)]
@@ -175,7 +223,11 @@ impl Peers {
             if question.drgn.is_empty() {
                 return None;
             }
-            let code = format!("{DRGN_NAMES}{}", question.drgn);
+            // Python reads such a string as Rust writes it
+            let code = match question.times {
+                1 => format!("{DRGN_NAMES}{}", question.drgn),
+                times => format!("{DRGN_NAMES}for again in range({times}): exec({:?})", question.drgn),
+            };
             let words = [&drgn, "-q", "--no-default-symbols", "-c", &dump, "-s", &vmlinux, "-e", &code];
             Some(words.iter().map(|word| (*word).to_owned()).collect())
         }))
@@ -186,8 +238,16 @@ impl Peers {
         let root = self.crash.as_ref()?.clone();
         let (dir, dump) = (dir.display().to_string(), dump.to_owned());
         Some(Box::new(move |question| {
+            // what crash has no command for is not asked; where nothing is asked it opens the dump
+            if question.crash.is_empty()
+                && !question.crashlens.is_empty()
+                && ALSO.iter().any(|q| q.what == question.what)
+            {
+                return None;
+            }
             let lines = root.join("tmp/crash-commands");
-            fs::write(&lines, format!("{}\nquit\n", question.crash.replace(HERE, "/dumps"))).ok()?;
+            let asked = format!("{}\n", question.crash.replace(HERE, "/dumps")).repeat(question.times);
+            fs::write(&lines, asked + "quit\n").ok()?;
             let root = root.display().to_string();
             let words = ["unshare", "-m", "bash", "-c", ENTER, "bash", &root, &dir, &dump];
             Some(words.iter().map(|word| (*word).to_owned()).collect())
