@@ -1,6 +1,6 @@
 //! Runs one command and makes a tool's answer of it.
 
-use crate::paging::{self, PAGE, Pages};
+use crate::paging::{self, FILLED, PAGE, Pages};
 use base::Cancel;
 use commands::{CommandError, Settings};
 use kernel::Layers;
@@ -49,7 +49,7 @@ pub(crate) fn ask(
     let mut settings = Settings { files: false, ..Settings::default() };
     settings.dumpfile = layers.map(|layers| layers.image().dump_names.join(" "));
     let words: Vec<String> = std::iter::once(&question.command).chain(&question.arguments).cloned().collect();
-    let (mut pages, mut name) = (Pages::new(PAGE, MOST), question.command.clone().into());
+    let (mut pages, mut name) = (Pages::new(FILLED, MOST), question.command.clone().into());
     let (mut lacks, mut failed) = (false, false);
     let is_whole = commands::parts(layers, &mut settings, cancel, &words, &mut |part| {
         name = part.command.clone();
@@ -87,7 +87,9 @@ impl Answer {
         let Some(page) = number.checked_sub(1).and_then(|n| self.pages.get(n)) else {
             return refused(&self.question, &format!("page {number}: the answer has pages 1 to {count}"));
         };
-        let (page, is_short) = paging::bounded(page.clone(), PAGE);
+        let short = paging::too_large(page, PAGE);
+        let is_short = short.is_some();
+        let page = short.as_ref().unwrap_or(page);
         let mut out = told(&self.question);
         out.insert("page".to_owned(), json!(number));
         out.insert("pages".to_owned(), json!(count));
@@ -99,11 +101,11 @@ impl Answer {
         out.insert("failed".to_owned(), json!(self.failed));
         out.insert("warnings".to_owned(), json!(self.warnings));
         if form != Form::Text {
-            out.insert("data".to_owned(), data_of(&page));
+            out.insert("data".to_owned(), data_of(page));
         }
         let mut content = Vec::new();
         if form != Form::Data {
-            content.push(ContentBlock::text(text(&page)));
+            content.push(ContentBlock::text(text(page)));
         }
         if number < count {
             let more = format!(

@@ -72,7 +72,9 @@ fn why_not_opened(path: &Path) -> Option<String> {
     let name = path.display();
     match kernel::file_kind(path) {
         // `FILE@ADDRESS` is a raw image too
-        _ if !path.is_file() => Some(format!("{name}: no such file")),
+        _ if path.is_dir() => Some(format!("{name}: is a folder; name the dump in it")),
+        _ if path.exists() && !path.is_file() => Some(format!("{name}: is no regular file")),
+        _ if !path.exists() => Some(format!("{name}: no such file")),
         Some(FileKind::Dump | FileKind::Companion) => None,
         Some(FileKind::Other) | None => Some(not_raw(&name.to_string())),
     }

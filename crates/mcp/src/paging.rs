@@ -8,8 +8,11 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-/// The most bytes of a page, of text and of data each. One value that is larger has a page of its own.
+/// The most bytes of a page, of text and of data each. A value that is larger is told and not shown.
 pub(crate) const PAGE: usize = 24 << 10;
+
+/// What a page is filled up to: the names and signs around its parts take the rest.
+pub(crate) const FILLED: usize = PAGE - (1 << 10);
 
 /// Records in records deeper than this are not cut.
 const DEPTH: usize = 16;
@@ -200,16 +203,16 @@ impl Write for Count {
     }
 }
 
-/// The page's own text, cut where a single value is larger than a page.
-pub(crate) fn bounded(page: Report, most: usize) -> (Report, bool) {
-    if record_size(&page.body) <= most.saturating_mul(2) {
-        return (page, false);
+/// What stands in the place of a page with a single value that is larger than a page.
+pub(crate) fn too_large(page: &Report, most: usize) -> Option<Report> {
+    if record_size(&page.body) <= most {
+        return None;
     }
-    let mut short = Report::new(page.command);
+    let mut short = Report::new(page.command.clone());
     let why = format!("a single value of the answer has more than {most} bytes");
     short.line(Line::new().field("too_large", Cell::absent("too large", why.clone())));
     short.warning(format!("{why}: it is not shown here; ask for less of it"));
-    (short, true)
+    Some(short)
 }
 
 #[cfg(test)]
@@ -274,8 +277,9 @@ mod tests {
     fn a_value_larger_than_a_page_is_told_and_not_shown() {
         let mut report = Report::new("x");
         report.line(Line::new().field("text", "y".repeat(5000)));
-        let (short, cut) = bounded(pages(&report, 500).remove(0), 500);
-        assert!(cut && text(&short).contains("more than 500 bytes"), "{}", text(&short));
+        let short = too_large(&pages(&report, 500).remove(0), 500).unwrap();
+        assert!(text(&short).contains("more than 500 bytes"), "{}", text(&short));
+        assert_eq!(too_large(&report, 20_000), None);
     }
 
     #[test]
