@@ -156,7 +156,7 @@ fn data_is_data_whatever_the_table_calls_it() {
     let (mut k, at, _) = made();
     k.symbol("table", b'T', at);
     let said = session(&k, &["p table.count", "whatis table"]);
-    assert_eq!(said, ["$1 = -1", "struct made table;"]);
+    assert!(said[0].ends_with("= -1") && said[1].contains("struct made table"), "{said:?}");
 }
 
 #[test]

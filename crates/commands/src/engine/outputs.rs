@@ -22,10 +22,11 @@ mod tests {
     fn an_output_is_found_by_its_line_alone() {
         assert!(of("sym jiffies").contains("jiffies"), "{}", of("sym jiffies"));
         assert_eq!((of("sym jiffie"), of("")), ("", ""));
-        let commands =
-            crate::COMMANDS.iter().filter(|command| command.examples().iter().all(|e| of(e.line).is_empty()));
-        let without: Vec<&str> = commands.map(|command| command.name()).collect();
-        assert_eq!(without, WITHOUT);
+        let has_none =
+            |command: &&&dyn crate::Command| command.examples().iter().all(|e| of(e.line).is_empty());
+        let names = crate::COMMANDS.iter().filter(has_none).map(|command| command.name());
+        let without: Vec<&str> = names.filter(|name| !WITHOUT.contains(name)).collect();
+        assert_eq!(without, Vec::<&str>::new(), "no example of these has an output");
     }
 
     /// Commands that leave, write files, wait, are about others, or have nothing to say of the sample.
