@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::UNIX_EPOCH;
 
-pub use questions::{Group, lines, questions};
+pub use questions::{Group, questions};
 use serde::{Deserialize, Serialize};
 
 use crate::{Case, State, peers, program};

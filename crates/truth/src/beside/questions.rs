@@ -19,8 +19,6 @@ pub enum Group {
     System,
     /// Memory and its translation.
     Memory,
-    /// Structs, lists and trees, code, searches, numbers.
-    Data,
 }
 
 const FRAMES: &[&str] = &[
@@ -238,68 +236,10 @@ const MEMORY: &[&str] = &[
     "kmem -S TASK",
     "kmem -s TASK",
     "kmem -S CACHE",
-    "kmem -n",
-    "kmem -m flags,lru 1000",
-    "kmem -s -I kmalloc-64,kmalloc-96",
-    "vm -m PID",
-    "vm -v PID",
-    "vm -x -m PID",
-    "vm -d -v PID",
-    "vm -f 75",
-];
-
-const DATA: &[&str] = &[
-    "list task_struct.tasks -h init_task",
-    "list -H modules module.list -s module.name",
-    "list -o task_struct.tasks -h init_task -r",
-    "list -B -H modules",
-    "list -e 0 modules",
-    "list -O module.list -h modules",
-    "list -H modules -l module.list -s module.name",
-    "list -H modules -o module.list -S module.name",
-    "list -H modules module.list -s module.state -x",
-    "tree -t rbtree -o vmap_area.rb_node vmap_area_root",
-    "struct list_head",
-    "struct -o list_head",
-    "struct task_struct.pid,comm init_task",
-    "struct -x task_struct.pid,comm init_task",
-    "struct -d page.flags init_task",
-    "struct -r list_head modules",
-    "struct -l module.list module.name modules",
-    "struct -f page",
-    "union -o sigval",
-    "whatis -o list_head",
-    "whatis init_task",
-    "dis schedule 5",
-    "dis -r schedule+20",
-    "dis -x schedule 4",
-    "dis -d schedule 4",
-    "eval 5 + 7",
-    "eval -b 80000000",
-    "eval -l 5",
-    "eval (2 << 20)",
-    "p init_task.comm",
-    "ascii 62696c2f7273752f",
-    "rustfilt _RNvC6_123foo3bar",
-    "search -k deadbeef",
-    "search -u deadbeef",
-    "search -w -k deadbeef",
-    "search -c swapper -k",
-    "search -x 2 -k deadbeef",
-    "search -s init_task -e init_net deadbeef",
-    "search -m ffff -s init_task -l 1000 0",
-    "search -t deadbeef",
-    "search -T deadbeef",
 ];
 
 /// Lines that change what later ones are about.
 const CONTEXT: &[&str] = &["set PID", "set -c 0", "set -p"];
-
-/// All lines, as they stand here.
-#[must_use]
-pub fn lines() -> Vec<&'static str> {
-    [FRAMES, TASKS, SYMBOLS, SYSTEM, MEMORY, DATA, CONTEXT].concat()
-}
 
 /// The lines, with the words in capitals replaced: a task that sleeps, a page of its memory, addresses.
 ///
@@ -315,7 +255,6 @@ pub fn questions(case: &Case, files: &[PathBuf]) -> Result<Vec<(Group, String)>,
         (Group::Symbols, SYMBOLS),
         (Group::System, SYSTEM),
         (Group::Memory, MEMORY),
-        (Group::Data, DATA),
     ];
     let mut out = Vec::new();
     for (group, lines) in groups {
