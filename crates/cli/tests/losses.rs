@@ -51,7 +51,7 @@ fn whatever_a_dump_lost_is_said_each_time() {
     });
     for (name, bytes, why) in [
         ("cut", cut, "file is truncated"),
-        ("flat", &flat[..flat.len() - 40], "flattened stream ends"),
+        ("flat", &flat[..flat.len() - 40], "the file is cut off at offset"),
         ("open.tar", &tarred, "is cut off behind vmcore"),
         ("damaged.tar", &damaged, "does not fit its checksum"),
     ] {
