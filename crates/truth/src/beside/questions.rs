@@ -231,9 +231,7 @@ const MEMORY: &[&str] = &[
     "kmem -p 1000",
     "kmem -g 4080",
     "kmem -S mnt_cache",
-    "kmem -P a0000",
     "kmem -p a0000",
-    "kmem -S TASK",
     "kmem -s TASK",
     "kmem -S CACHE",
 ];
