@@ -55,14 +55,15 @@ fn pack() -> Result<(), Error> {
     live(command("cargo", args).current_dir(root()))
 }
 
-/// Unpacks all packages; the folder of each.
+/// Unpacks all packages; the folder of each. Files in packages are all of one old time, by which cargo would take those of an
+/// earlier run for the same: they get today's.
 fn unpack(packed: &Path, to: &Path) -> Result<Vec<PathBuf>, Error> {
     fs::create_dir_all(to).at(to)?;
     let mut folders = Vec::new();
     for file in fs::read_dir(packed).at(packed)? {
         let file = file.at(packed)?.path();
         if file.extension().is_some_and(|extension| extension == "crate") {
-            output(command("tar", ["-xzf"]).arg(&file).arg("-C").arg(to))?;
+            output(command("tar", ["-xmzf"]).arg(&file).arg("-C").arg(to))?;
             folders.extend(file.file_stem().map(|stem| to.join(stem)));
         }
     }
