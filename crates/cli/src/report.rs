@@ -17,6 +17,7 @@ pub(crate) fn run(
     cli: &Cli,
     args: &ReportArgs,
     open: OpenOptions,
+    page: Option<Unnamed>,
     cancel: &Cancel,
 ) -> Result<Ended, Failure> {
     if cli.files.is_empty() {
@@ -35,7 +36,7 @@ pub(crate) fn run(
     let layers = match Layers::open(open) {
         Ok(layers) => layers,
         Err(e) if cancel.ended().is_some() => return Err(Failure::of_dump(e).within(cancel)),
-        Err(e) => return unreadable(cli, args, leave_out, e),
+        Err(e) => return unreadable(cli, args, leave_out, page, e),
     };
     chosen_kernel(cli, &layers).map_err(|why| why.within(cancel))?;
     if !cli.silent {
@@ -47,8 +48,9 @@ pub(crate) fn run(
         return Err(Failure::Failed(why));
     }
     let stopped = || Failure::Stopped("report: stopped, nothing was written".to_owned()).within(cancel);
-    let book = dossier::collect(&layers, cancel, leave_out).map_err(|_| stopped())?;
-    put(cli, &book, &to)?;
+    let limited = cli.time_limit.is_some() || cli.memory_limit.is_some();
+    let book = dossier::collect(&layers, cancel, leave_out, limited).map_err(|_| stopped())?;
+    put(cli, &book, &to, page)?;
     if let Some(why) = cancel.ended() {
         say(&format!("crashlens: {why}: the report has what was known by then"));
     }
@@ -61,6 +63,7 @@ fn unreadable(
     cli: &Cli,
     args: &ReportArgs,
     leave_out: &[dossier::Class],
+    page: Option<Unnamed>,
     e: KernelError,
 ) -> Result<Ended, Failure> {
     let is_there = cli.files.iter().all(|file| file.is_file());
@@ -72,7 +75,7 @@ fn unreadable(
         return Err(Failure::of_dump(e));
     }
     let names: Vec<String> = cli.files.iter().map(|file| file.display().to_string()).collect();
-    put(cli, &Book::unreadable(&names.join(" "), &e.to_string(), leave_out), &to)?;
+    put(cli, &Book::unreadable(&names.join(" "), &e.to_string(), leave_out), &to, page)?;
     say(&format!("crashlens: {e}"));
     Ok(Ended::Failed)
 }
@@ -81,11 +84,11 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
-fn put(cli: &Cli, book: &Book, to: &To) -> Result<(), Failure> {
+fn put(cli: &Cli, book: &Book, to: &To, page: Option<Unnamed>) -> Result<(), Failure> {
     match to {
         To::Folder(folder) => dossier::folder(book, folder).map_err(|e| failed(folder, &e))?,
         To::Stdout => print_page(&mut |out| dossier::page(book, out)).map_err(|e| Failure::output(&e))?,
-        To::File(path) => write(book, path).map_err(|e| failed(path, &e))?,
+        To::File(path) => write(book, path, page).map_err(|e| failed(path, &e))?,
     }
     if let Some(path) = to.path().filter(|_| !cli.silent) {
         say(&format!("crashlens: the report is in {}", path.display()));
@@ -140,10 +143,45 @@ pub(crate) fn default_name(dump: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn write(book: &Book, path: &Path) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
+fn write(book: &Book, path: &Path, page: Option<Unnamed>) -> io::Result<()> {
+    let file = match &page {
+        Some(page) => &page.0,
+        None => &File::create(path)?,
+    };
+    let mut out = BufWriter::new(file);
     dossier::page(book, &mut out)?;
-    out.flush()
+    out.flush()?;
+    page.as_ref().map_or(Ok(()), |page| page.name(path))
+}
+
+/// The page's file while it has no name: a sandbox is entered before it is known whether there will be a page, and in it no file
+/// could be removed that had been made for nothing.
+pub(crate) struct Unnamed(File);
+
+impl Unnamed {
+    /// In the folder in which `path` will be; `None` where that is there already, or the file system makes no such files.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        if path.symlink_metadata().is_ok() {
+            return None;
+        }
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let made = openat(CWD, folder_of(path), flags, Mode::from_raw_mode(0o666));
+        made.ok().map(|file| Self(file.into()))
+    }
+
+    /// Gives it its name.
+    fn name(&self, path: &Path) -> io::Result<()> {
+        use rustix::fs::{AtFlags, CWD, linkat};
+        use std::os::fd::AsRawFd as _;
+        let own = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        Ok(linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    }
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 fn failed(path: &Path, e: &io::Error) -> Failure {

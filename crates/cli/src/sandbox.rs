@@ -43,6 +43,8 @@ pub(crate) struct Allowed {
     pub(crate) written: Vec<PathBuf>,
     /// Folders in which files are made.
     pub(crate) folders: Vec<PathBuf>,
+    /// Folders in which a file that is open gets its name.
+    pub(crate) named: Vec<PathBuf>,
 }
 
 /// Enters it; true where the program is in it.
@@ -187,6 +189,7 @@ fn files(readable: &Readable, allowed: &Allowed, cache: &Path) -> Result<(), Str
             rules.add_rules(path_beneath_rules([cache].iter().filter(|path| path.exists()), write))
         })
         .and_then(|rules| rules.add_rules(path_beneath_rules(&allowed.folders, write)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(&allowed.named, AccessFs::MakeReg)))
         .and_then(|rules| {
             let file = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate;
             rules.add_rules(path_beneath_rules(&allowed.written, file))

@@ -3,12 +3,13 @@
 use crate::cli::{Cli, SandboxWhen};
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::opening::{chosen_kernel, named_files, open_options};
+use crate::opening::{named_files, open_options};
+use crate::report::Unnamed;
 use crate::sandbox::{self, Allowed};
 use crate::split::Split;
-use crate::verbs::{ReportArgs, TriageArgs, Verb};
+use crate::verbs::{McpArgs, ReportArgs, TriageArgs, Verb};
 use base::Cancel;
-use kernel::{Fetch, Layers};
+use kernel::Fetch;
 use shell::Ended;
 use std::path::PathBuf;
 
@@ -18,14 +19,19 @@ pub(crate) fn run(cli: &Cli, split: &Split, verb: &Verb) -> Result<Ended, Failur
     named_files(cli)?;
     let limits = Limits::of(cli)?;
     // threads that are there already would be outside
-    let inside = cli.sandbox == SandboxWhen::On && sandbox::enter_for(cli, split, &allowed(cli, verb)?)?;
+    let (mut inside, mut page) = (false, None);
+    if cli.sandbox == SandboxWhen::On {
+        let mut allowed = allowed(cli, verb)?;
+        page = unnamed(&mut allowed, verb);
+        inside = sandbox::enter_for(cli, split, &allowed)?;
+    }
     let cancel = Cancel::new();
     limits.watch(&cancel);
     let mut options = open_options(cli, &cancel, Fetch::Always);
     options.no_debuginfod |= inside;
     match verb {
-        Verb::Mcp => serve(cli, options, cancel),
-        Verb::Report(args) => crate::report::run(cli, args, options, &cancel),
+        Verb::Mcp(args) => serve(cli, args, options, cancel),
+        Verb::Report(args) => crate::report::run(cli, args, options, page, &cancel),
         Verb::Triage(args) => crate::triage::run(cli, args, options, &cancel),
     }
 }
@@ -57,12 +63,12 @@ fn refuse(cli: &Cli, verb: &Verb) -> Result<(), Failure> {
 /// What the sandbox leaves beside the files that were named.
 fn allowed(cli: &Cli, verb: &Verb) -> Result<Allowed, Failure> {
     let (read, written) = match verb {
-        Verb::Mcp if cli.files.is_empty() => {
+        Verb::Mcp(_) if cli.files.is_empty() => {
             return Err(Failure::Usage(
                 "mcp --sandbox: a dump has to be named; the client could open no other".to_owned(),
             ));
         }
-        Verb::Mcp => (Vec::new(), Vec::new()),
+        Verb::Mcp(_) => (Vec::new(), Vec::new()),
         Verb::Report(args) => (Vec::new(), written_by_report(cli, args)),
         Verb::Triage(args) => {
             let TriageArgs { places, known, state, .. } = args;
@@ -73,7 +79,16 @@ fn allowed(cli: &Cli, verb: &Verb) -> Result<Allowed, Failure> {
         Verb::Report(ReportArgs { folder: Some(folder), .. }) => vec![folder.clone()],
         _ => Vec::new(),
     };
-    Ok(Allowed { read, written, folders })
+    Ok(Allowed { read, written, folders, named: Vec::new() })
+}
+
+/// The page's file, made without a name: it gets one when the page is written.
+fn unnamed(allowed: &mut Allowed, verb: &Verb) -> Option<Unnamed> {
+    let path = allowed.written.first().filter(|_| matches!(verb, Verb::Report(_)))?;
+    let page = Unnamed::of(path)?;
+    allowed.named.push(crate::report::folder_of(path).to_owned());
+    allowed.written.clear();
+    Some(page)
 }
 
 /// The page's file.
@@ -88,20 +103,21 @@ fn written_by_report(cli: &Cli, args: &ReportArgs) -> Vec<PathBuf> {
 
 /// Serves the commands as tools, over the dump that was named, or over those that the client opens.
 #[cfg(feature = "mcp")]
-fn serve(cli: &Cli, options: kernel::OpenOptions, cancel: Cancel) -> Result<Ended, Failure> {
+fn serve(cli: &Cli, args: &McpArgs, options: kernel::OpenOptions, cancel: Cancel) -> Result<Ended, Failure> {
     let opened = match cli.files.as_slice() {
         [] => mcp::Opened::by_client(options),
         _ => {
-            let layers = Layers::open(options).map_err(|e| Failure::of_dump(e).within(&cancel))?;
-            chosen_kernel(cli, &layers).map_err(|why| why.within(&cancel))?;
+            let layers = kernel::Layers::open(options).map_err(|e| Failure::of_dump(e).within(&cancel))?;
+            crate::opening::chosen_kernel(cli, &layers).map_err(|why| why.within(&cancel))?;
             mcp::Opened::fixed(layers, cancel)
         }
     };
-    mcp::serve_stdio(opened).map(|()| Ended::Good).map_err(|e| Failure::output(&e))
+    let limit = Some(args.call_limit.value).filter(|ms| *ms > 0).map(std::time::Duration::from_millis);
+    mcp::serve_stdio(opened, limit).map(|()| Ended::Good).map_err(|e| Failure::output(&e))
 }
 
 #[cfg(not(feature = "mcp"))]
-fn serve(_: &Cli, _: kernel::OpenOptions, _: Cancel) -> Result<Ended, Failure> {
+fn serve(_: &Cli, _: &McpArgs, _: kernel::OpenOptions, _: Cancel) -> Result<Ended, Failure> {
     Err(Failure::Failed("mcp: this program was built without it (cargo's feature mcp)".to_owned()))
 }
 
@@ -110,12 +126,16 @@ mod tests {
     use super::*;
     use clap::Parser as _;
 
+    fn mcp() -> Verb {
+        crate::verbs::read(&["mcp".to_owned()], None).unwrap().unwrap()
+    }
+
     #[test]
     fn what_would_be_passed_over_is_refused() {
         for line in ["--no_panic", "--offline hide", "--minimal", "-c bt", "-i f", "--hex", "--crash-compat"]
         {
             let cli = Cli::try_parse_from(std::iter::once("crashlens").chain(line.split(' '))).unwrap();
-            let why = refuse(&cli, &Verb::Mcp).unwrap_err();
+            let why = refuse(&cli, &mcp()).unwrap_err();
             let option = line.split(' ').next().unwrap();
             assert!(
                 matches!(&why, Failure::Usage(text) if text.starts_with(&format!("mcp: {option} "))),
@@ -123,7 +143,7 @@ mod tests {
             );
         }
         assert_eq!(
-            refuse(&Cli::try_parse_from(["crashlens", "--no_modules", "-s"]).unwrap(), &Verb::Mcp),
+            refuse(&Cli::try_parse_from(["crashlens", "--no_modules", "-s"]).unwrap(), &mcp()),
             Ok(())
         );
     }

@@ -1,6 +1,7 @@
 //! Words in the place of a command that are the program's own: what they do is more than one command over one dump.
 
 use crate::failure::Failure;
+use crate::limit::Limit;
 use clap::{CommandFactory, Parser};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,7 +11,11 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "mcp", bin_name = "crashlens mcp", no_binary_name = true, disable_version_flag = true)]
 #[command(override_usage = "crashlens [OPTIONS] mcp [DUMP] [VMLINUX]")]
-pub(crate) struct McpArgs {}
+pub(crate) struct McpArgs {
+    /// Stop a call that takes longer (30, 500ms, 2m), and answer what it had by then; 0 sets no limit
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = crate::limit::time)]
+    pub(crate) call_limit: Limit,
+}
 
 /// Looks at many dumps: a row each, and which of them died alike. With --json a line of JSON each, as soon as it is known.
 #[derive(Parser, Debug)]
@@ -65,7 +70,7 @@ fn classes(words: &str) -> Result<Classes, String> {
 #[derive(Debug)]
 pub(crate) enum Verb {
     /// Serve the commands as tools.
-    Mcp,
+    Mcp(McpArgs),
     /// Write the analysis of a dump.
     Report(ReportArgs),
     /// Look at many dumps.
@@ -76,7 +81,7 @@ impl Verb {
     /// Its word.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
-            Self::Mcp => "mcp",
+            Self::Mcp(_) => "mcp",
             Self::Report(_) => "report",
             Self::Triage(_) => "triage",
         }
@@ -88,7 +93,7 @@ type Reader = (&'static str, fn() -> clap::Command, fn(&[String]) -> Result<Verb
 
 /// The verbs.
 const VERBS: &[Reader] = &[
-    ("mcp", McpArgs::command, |words| McpArgs::try_parse_from(words).map(|McpArgs {}| Verb::Mcp)),
+    ("mcp", McpArgs::command, |words| McpArgs::try_parse_from(words).map(Verb::Mcp)),
     ("report", ReportArgs::command, |words| ReportArgs::try_parse_from(words).map(Verb::Report)),
     ("triage", TriageArgs::command, |words| TriageArgs::try_parse_from(words).map(Verb::Triage)),
 ];

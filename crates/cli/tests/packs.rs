@@ -172,6 +172,7 @@ fn bad_packs_are_refused() {
     pack::write(&foreign, "6.1", &files, &Watch::default()).unwrap();
     bad("of another build", &std::fs::read(&foreign).unwrap(), other);
     bad("of another build", &std::fs::read(&foreign).unwrap(), &id);
+    assert!(!home.join(".cache/crashlens/debug").join(other).exists(), "it was unpacked");
     std::fs::remove_file(home.join("own.clpack")).unwrap();
     std::fs::remove_file(home.join("bad.clpack")).unwrap();
     std::fs::copy(SAMPLE, home.join("vmcore")).unwrap();

@@ -44,40 +44,51 @@ pub struct Book {
 }
 
 impl Book {
-    /// Asks all commands.
+    /// Of a dump that was not asked anything yet.
+    pub(crate) fn of(layers: &Layers) -> Self {
+        Self {
+            parts: Vec::new(),
+            dump: layers.image().dump_names.join(" "),
+            warnings: Vec::new(),
+            is_cut: layers.image().dump.facts().is_incomplete(),
+            fatal: BTreeSet::new(),
+            redacted: None,
+        }
+    }
+
+    /// Asks the commands of the parts that are wanted and not there yet.
     ///
     /// # Errors
-    /// It was stopped.
-    pub(crate) fn of(layers: &Layers, cancel: &Cancel) -> Result<Self, Cancelled> {
-        let mut parts = Vec::new();
-        let mut place = None;
-        for spec in PARTS {
-            if spec.line.contains(PLACE) && place.is_none() {
+    /// It was stopped, and by no limit.
+    pub(crate) fn ask(
+        &mut self,
+        layers: &Layers,
+        cancel: &Cancel,
+        limited: bool,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), Cancelled> {
+        for spec in PARTS.iter().filter(|spec| wanted(spec.id)) {
+            let place = self.data("verdict").pointer("/place/address").and_then(Value::as_str);
+            if self.part(spec.id).is_some() || spec.line.contains(PLACE) && place.is_none() {
                 continue;
             }
-            let line = spec.line.replace(PLACE, place.as_deref().unwrap_or_default());
-            let part = match ask(spec, &line, layers, cancel) {
+            let line = spec.line.replace(PLACE, place.unwrap_or_default());
+            let part = match ask(spec, &line, layers, cancel, limited) {
                 Ok(part) => part,
                 // a limit was reached: what is known by then is the answer
                 Err(stopped) => unasked(spec, &line, cancel.ended().ok_or(stopped)?),
             };
-            if spec.id == "verdict" {
-                place = part.data.pointer("/place/address").and_then(Value::as_str).map(ToOwned::to_owned);
-            }
-            parts.push(part);
+            self.parts.push(part);
         }
-        let book = Self {
-            parts,
-            dump: layers.image().dump_names.join(" "),
-            warnings: layers.news(),
-            is_cut: layers.image().dump.facts().is_incomplete(),
-            fatal: fatal(layers),
-            redacted: None,
-        };
-        if cancel.ended().is_none() {
-            cancel.check()?;
-        }
-        Ok(book)
+        if cancel.ended().is_none() { cancel.check() } else { Ok(()) }
+    }
+
+    /// All was asked: the parts stand in their order, and what concerns them all is known.
+    pub(crate) fn end(&mut self, layers: &Layers) {
+        let order = |part: &Part| PARTS.iter().position(|spec| spec.id == part.spec.id);
+        self.parts.sort_by_key(order);
+        self.warnings = layers.news();
+        self.fatal = fatal(layers);
     }
 
     /// Of a file that cannot be opened: a page that says so. With names left out the reason is as well, as it has them.
@@ -140,12 +151,21 @@ pub(crate) fn notes(record: &Record) -> Vec<&Note> {
     out
 }
 
-fn ask(spec: &'static Spec, line: &str, layers: &Layers, cancel: &Cancel) -> Result<Part, Cancelled> {
+fn ask(
+    spec: &'static Spec,
+    line: &str,
+    layers: &Layers,
+    cancel: &Cancel,
+    limited: bool,
+) -> Result<Part, Cancelled> {
     let words = commands::split_words(line);
-    let mut settings = Settings { files: false, ..Settings::default() };
+    let mut settings = Settings { files: false, limited, ..Settings::default() };
     settings.dumpfile = Some(layers.image().dump_names.join(" "));
     let result = commands::whole(Some(layers), &mut settings, cancel, &words, MOST_ITEMS);
-    cancel.check()?;
+    // a verdict says itself what a limit left of it
+    if !(cancel.ended().is_some() && result.is_ok() && spec.id == "verdict") {
+        cancel.check()?;
+    }
     let mut lost = false;
     let answer = match result {
         Ok((report, true)) => Ok(report),

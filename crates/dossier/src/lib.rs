@@ -19,17 +19,35 @@ pub use page::page;
 use base::{Cancel, Cancelled};
 use kernel::Layers;
 
-/// Asks all commands. `leave_out` names what is to be left out of what they say.
+/// Asks all commands. `leave_out` names what is to be left out of what they say; `limited` says that a limit may end the work:
+/// what is known by then is the answer.
 ///
 /// # Errors
 /// It was stopped.
-pub fn collect(layers: &Layers, cancel: &Cancel, leave_out: &[Class]) -> Result<Book, Cancelled> {
-    let mut book = Book::of(layers, cancel)?;
-    if !leave_out.is_empty() {
-        // what is to be left out is known when all is
+pub fn collect(
+    layers: &Layers,
+    cancel: &Cancel,
+    leave_out: &[Class],
+    limited: bool,
+) -> Result<Book, Cancelled> {
+    let mut book = Book::of(layers);
+    if leave_out.is_empty() {
+        book.ask(layers, cancel, limited, |_| true)?;
+        book.end(layers);
+        return Ok(book);
+    }
+    // whatever ends the work early, all that is to be left out is known before anything is shown
+    book.ask(layers, cancel, limited, |part| redact::SOURCES.contains(&part))?;
+    let secrets = redact::Secrets::of(&book, layers, leave_out);
+    let unknown = cancel.ended();
+    if unknown.is_none() {
         cancel.check()?;
-        redact::Secrets::of(&book, layers, leave_out).leave_out(&mut book);
-        cancel.check()?;
+    }
+    book.ask(layers, cancel, limited, |_| true)?;
+    book.end(layers);
+    match unknown {
+        None => secrets.leave_out(&mut book, layers),
+        Some(why) => redact::leave_all_out(&mut book, leave_out, why),
     }
     Ok(book)
 }

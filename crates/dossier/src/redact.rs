@@ -47,6 +47,25 @@ const NAMES: &[&str] = &[
 /// Keys whose value says which death it is; nothing in it is of the machine.
 const KEPT: &[&str] = &["signature", "build_id", "release", "version", "class", "taints", "tainted"];
 
+/// The parts that tell which names there are.
+pub(crate) const SOURCES: &[&str] = &["hardware", "log", "tasks", "mounts", "network"];
+
+/// Leaves out everything: what is to be left out was not known to its end.
+pub(crate) fn leave_all_out(book: &mut Book, classes: &[Class], why: &str) {
+    for part in &mut book.parts {
+        let line = part.words.first().map_or("", String::as_str);
+        part.answer =
+            Err(format!("{line}: left out: {why} before it was known which names are to be left out"));
+        (part.data, part.lost) = (Value::Null, true);
+    }
+    // a place that the verdict blames is an address
+    book.parts.retain(|part| !part.spec.line.contains(crate::parts::PLACE));
+    book.warnings.clear();
+    book.fatal.clear();
+    book.dump = "DUMP".to_owned();
+    book.redacted = Some(Redacted::none(classes));
+}
+
 impl Secrets {
     /// Finds the names of a dump.
     pub(crate) fn of(book: &Book, layers: &Layers, classes: &[Class]) -> Self {
@@ -57,7 +76,7 @@ impl Secrets {
             log.records.iter().filter(|record| record.facility != 0).filter_map(|record| record.seq).collect()
         });
         let names = if classes.contains(&Class::Names) { names(book, layers) } else { BTreeMap::new() };
-        let mut scrub = Scrub::new(&classes, names, threads(book, true)).keeping(own_texts(book, layers));
+        let mut scrub = Scrub::new(&classes, names, threads(book, true));
         if classes.contains(&Class::Names) {
             let kernels = log.into_iter().flat_map(|log| &log.records).filter(|record| record.facility == 0);
             scrub.learn(kernels.map(|record| record.text.as_str()));
@@ -67,7 +86,8 @@ impl Secrets {
     }
 
     /// Leaves it out.
-    pub(crate) fn leave_out(mut self, book: &mut Book) {
+    pub(crate) fn leave_out(mut self, book: &mut Book, layers: &Layers) {
+        self.scrub = self.scrub.keeping(own_texts(book, layers));
         for part in &mut book.parts {
             self.part(part);
         }

@@ -21,7 +21,7 @@ fn layers(file: &Path) -> Result<Layers, kernel::KernelError> {
 
 fn book(file: &Path, leave_out: &[Class]) -> Book {
     match layers(file) {
-        Ok(layers) => collect(&layers, &Cancel::new(), leave_out).unwrap(),
+        Ok(layers) => collect(&layers, &Cancel::new(), leave_out, false).unwrap(),
         Err(e) => Book::unreadable(&file.display().to_string(), &e.to_string(), leave_out),
     }
 }
@@ -278,4 +278,29 @@ fn no_canary_of_a_made_kernel_passes() {
     assert!(!holds(&left, "canary"));
     let name = file.path().file_name().unwrap().to_str().unwrap();
     assert!(!holds(&left, name), "the dump's own name");
+}
+
+/// A limit that is reached leaves what is known by then; with names to be left out nothing that could have one.
+#[test]
+fn a_limit_leaves_what_is_known_and_no_name() {
+    let layers = layers(&sample()).unwrap();
+    let ended = Cancel::new();
+    ended.end("the time limit of 1s was reached");
+    let book = collect(&layers, &ended, &Class::ALL, true).unwrap();
+    let told = html(&book);
+    check(&told);
+    assert!(!book.is_whole());
+    assert!(
+        told.contains("the time limit of 1s was reached before it was known which names are to be left out")
+    );
+    for name in ["virtio-bug", "virtqueue"] {
+        assert!(!told.contains(name), "{name}");
+    }
+    let plain = html(&collect(&layers, &ended, &[], true).unwrap());
+    check(&plain);
+    assert!(plain.contains("log: the time limit of 1s was reached"));
+    // Ctrl-C is no limit
+    let stopped = Cancel::new();
+    stopped.cancel();
+    assert!(collect(&layers, &stopped, &Class::ALL, true).is_err());
 }

@@ -51,15 +51,30 @@ pub(crate) fn ask(
     let words: Vec<String> = std::iter::once(&question.command).chain(&question.arguments).cloned().collect();
     let (mut pages, mut name) = (Pages::new(FILLED, MOST), question.command.clone().into());
     let (mut lacks, mut failed) = (false, false);
-    let is_whole = commands::parts(layers, &mut settings, cancel, &words, &mut |part| {
-        name = part.command.clone();
+    let mut any = false;
+    let answered = commands::parts(layers, &mut settings, cancel, &words, &mut |part| {
+        (name, any) = (part.command.clone(), true);
         lacks |= part.is_incomplete();
         failed |= part.failed();
         pages.add(part)
-    })?;
-    if !is_whole {
-        pages.warning(format!("the answer is cut: it has more than {MOST} bytes; ask for less"));
-    }
+    });
+    let is_whole = match answered {
+        // a limit was reached, and what was known by then is the answer
+        Err(CommandError::Cancelled(_)) if any => {
+            pages.warning(
+                "the call was stopped, as it took longer than one may: this is what was known by then"
+                    .to_owned(),
+            );
+            false
+        }
+        answered => {
+            let is_whole = answered?;
+            if !is_whole {
+                pages.warning(format!("the answer is cut: it has more than {MOST} bytes; ask for less"));
+            }
+            is_whole
+        }
+    };
     let warnings = layers.map(Layers::news).unwrap_or_default();
     Ok(Answer {
         complete: is_whole && !(lacks || is_cut_off(layers)),

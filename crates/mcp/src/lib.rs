@@ -6,6 +6,7 @@
 //! holds is data: it stands in answers, never in names, descriptions or instructions.
 
 mod answer;
+mod lines;
 mod opened;
 mod paging;
 mod server;
@@ -15,27 +16,40 @@ pub use opened::Opened;
 pub use server::Server;
 
 use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Builder;
 
-/// Serves on standard input and output until the client closes them.
+/// Serves on standard input and output until the client closes them. A call that takes longer than `limit` is stopped, and answers
+/// what it had by then.
 ///
 /// # Errors
 /// The streams fail, or the client does not begin as the protocol says.
-pub fn serve_stdio(opened: Opened) -> io::Result<()> {
+pub fn serve_stdio(opened: Opened, limit: Option<Duration>) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
-    let served = runtime.block_on(serve(opened, (tokio::io::stdin(), tokio::io::stdout())));
+    let served = runtime.block_on(serve(opened, limit, (tokio::io::stdin(), tokio::io::stdout())));
     // a thread may still wait for a line that nobody will write
     runtime.shutdown_background();
     served
 }
 
-async fn serve(opened: Opened, streams: (tokio::io::Stdin, tokio::io::Stdout)) -> io::Result<()> {
+/// Serves on a pair of streams until the client closes them.
+///
+/// # Errors
+/// See [`serve_stdio`].
+pub async fn serve(
+    opened: Opened,
+    limit: Option<Duration>,
+    (input, output): (impl AsyncRead + Send + Unpin + 'static, impl AsyncWrite + Send + Unpin + 'static),
+) -> io::Result<()> {
     use rmcp::ServiceExt as _;
-    let running = match Server::new(opened).serve(streams).await {
-        Ok(running) => running,
+    let (streams, written) = lines::checked(input, output);
+    let served = match Server::new(opened).with_limit(limit).serve(streams).await {
+        Ok(running) => running.waiting().await.map(|_| ()).map_err(io::Error::other),
         // nobody came
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(e) => return Err(io::Error::other(e)),
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(e) => Err(io::Error::other(e)),
     };
-    running.waiting().await.map(|_| ()).map_err(io::Error::other)
+    // what was answered is written; both streams of the library are closed
+    written.await.map_err(io::Error::other)?.and(served)
 }

@@ -4,13 +4,21 @@ use crate::answer::{self, Answer, Form, Question};
 use crate::opened::Opened;
 use crate::tools::{self, INSTRUCTIONS, OPEN};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData, Implementation, InitializeResult,
-    JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode,
+    ErrorData, Implementation, InitializeResult, JsonObject, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a call that was stopped may take to hand over what it has.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The protocol's requests that are answered.
+const METHODS: &[&str] = &["initialize", "ping", "tools/list", "tools/call"];
 
 /// A server of one dump.
 #[derive(Clone, Debug)]
@@ -19,6 +27,8 @@ pub struct Server {
     /// Who holds it asks; the others wait without a thread.
     turn: Arc<tokio::sync::Mutex<()>>,
     is_fixed: bool,
+    /// How long a call may take.
+    limit: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -40,7 +50,14 @@ impl Server {
     pub fn new(opened: Opened) -> Self {
         let is_fixed = opened.is_fixed();
         let state = State { opened, last: None };
-        Self { state: Arc::new(Mutex::new(state)), turn: Arc::default(), is_fixed }
+        Self { state: Arc::new(Mutex::new(state)), turn: Arc::default(), is_fixed, limit: None }
+    }
+
+    /// A call that takes longer is stopped, and answers what it had by then.
+    #[must_use]
+    pub const fn with_limit(mut self, limit: Option<Duration>) -> Self {
+        self.limit = limit;
+        self
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -102,6 +119,13 @@ impl Server {
                 cancel.cancel();
                 cancelled()
             }
+            limit = passed(self.limit) => {
+                cancel.cancel();
+                match tokio::time::timeout(GRACE, work).await {
+                    Ok(done) => done.map_or_else(|_| too_long(limit), |(answer, _turn)| late(answer, limit)),
+                    Err(_) => too_long(limit),
+                }
+            }
         }
     }
 
@@ -119,6 +143,28 @@ impl Server {
         given.end()?;
         Ok(Call::Ask(question, page, form))
     }
+}
+
+/// Waits until the limit of a call is reached, for ever where there is none.
+async fn passed(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// What a call answers that had not ended when its limit was reached.
+fn too_long(limit: Duration) -> CallToolResult {
+    let why = format!("the call took longer than {limit:?}, and was stopped; ask for less");
+    CallToolResult::error(vec![rmcp::model::ContentBlock::text(why)])
+}
+
+/// The answer of a call that was stopped by its limit: what it had by then, else why there is nothing.
+fn late(answer: CallToolResult, limit: Duration) -> CallToolResult {
+    if answer.is_error == Some(true) { too_long(limit) } else { answer }
 }
 
 /// The arguments of a call that were not read yet.
@@ -191,6 +237,23 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let call = self.read(request)?;
         Ok(self.call(call, context.ct.cancelled()).await.into())
+    }
+
+    /// The library takes a request whose parameters it cannot read for one that it does not know.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = render::Clean::of(request.method.as_str()).as_str().to_owned();
+        Err(match METHODS.contains(&request.method.as_str()) {
+            true => wrong(&format!("{method}: its parameters are not those of the protocol")),
+            false => ErrorData::new(
+                ErrorCode::METHOD_NOT_FOUND,
+                format!("{method}: there is no such method"),
+                None,
+            ),
+        })
     }
 }
 

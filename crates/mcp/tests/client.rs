@@ -215,3 +215,93 @@ fn what_a_log_says_stays_data() {
         assert!(!info.instructions.as_ref().unwrap().contains("ignore your"));
     });
 }
+
+/// Speaks lines with the server, as a client that sends what it likes.
+fn lines(limit: Option<std::time::Duration>, test: impl AsyncFnOnce(&mut Raw)) {
+    use tokio::io::AsyncBufReadExt as _;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ((requests, from), (to, answers)) = (tokio::io::duplex(1 << 16), tokio::io::duplex(1 << 16));
+        let server = tokio::spawn(mcp::serve(fixed(), limit, (from, to)));
+        let mut raw = Raw { requests, answers: tokio::io::BufReader::new(answers).lines() };
+        let begin = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        raw.ask(&json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": begin}).to_string()).await;
+        raw.say(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+        test(&mut raw).await;
+        drop(raw.requests);
+        server.await.unwrap().unwrap();
+        assert_eq!(raw.answers.next_line().await.unwrap(), None);
+    });
+}
+
+struct Raw {
+    requests: tokio::io::DuplexStream,
+    answers: tokio::io::Lines<tokio::io::BufReader<tokio::io::DuplexStream>>,
+}
+
+impl Raw {
+    async fn say(&mut self, line: &str) {
+        use tokio::io::AsyncWriteExt as _;
+        self.requests.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+    async fn ask(&mut self, line: &str) -> Value {
+        self.say(line).await;
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(60), self.answers.next_line()).await;
+        serde_json::from_str(&answer.expect(line).unwrap().unwrap()).unwrap()
+    }
+}
+
+/// The codes are those of JSON-RPC 2.0, section 5.1, and of the protocol's page on tools.
+#[test]
+fn what_is_wrong_has_the_code_of_the_specification() {
+    lines(None, async |raw| {
+        let long = format!("{{\"x\": \"{}\"}}", "y".repeat(2 << 20));
+        for (line, code, id) in [
+            ("{not json", -32700, Value::Null),
+            (&long, -32600, Value::Null),
+            ("[]", -32600, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":1}"#, -32600, json!(1)),
+            (r#"{"jsonrpc":"2.0","id":2,"method":"no/such"}"#, -32601, json!(2)),
+            (r#"{"jsonrpc":"2.0","id":3,"method":"resources/list"}"#, -32601, json!(3)),
+            (r#"{"jsonrpc":"2.0","id":4,"method":"tools/call"}"#, -32602, json!(4)),
+            (
+                r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"nosuch"}}"#,
+                -32602,
+                json!(5),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":6,"method":"tools/call","params":{"name":"ps","arguments":"-a"}}"#,
+                -32602,
+                json!(6),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"ps","arguments":{"arguments":[3]}}}"#,
+                -32602,
+                json!(7),
+            ),
+        ] {
+            let answer = raw.ask(line).await;
+            assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{answer}");
+            assert_eq!(answer["jsonrpc"], "2.0");
+        }
+        // a command's own complaint is the tool's answer, and the server goes on
+        let call = r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"ps","arguments":{"arguments":["--no-such"]}}}"#;
+        let answer = raw.ask(call).await;
+        assert_eq!((&answer["result"]["isError"], &answer["id"]), (&json!(true), &json!("a")), "{answer}");
+    });
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_stopped_and_the_next_is_answered() {
+    lines(Some(std::time::Duration::from_millis(300)), async |raw| {
+        let long = json!({"arguments": ["-u", "deadbeefdeadbee1", "-s", "ffff800000000000", "-e", "fffffffffffffff0"]});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search", "arguments": long}});
+        let began = std::time::Instant::now();
+        let answer = raw.ask(&call.to_string()).await;
+        assert!(began.elapsed() < std::time::Duration::from_secs(30));
+        let result = &answer["result"];
+        assert!(result["isError"] == true || result["structuredContent"]["complete"] == false, "{answer}");
+        let next = raw.ask(r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"eval","arguments":{"arguments":["6 * 7"]}}}"#).await;
+        assert!(next.to_string().contains("42"), "{next}");
+    });
+}

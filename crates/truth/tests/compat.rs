@@ -68,6 +68,16 @@ const KINDS: &[Kind] = &[
     }),
 ];
 
+/// The book lists the kinds, each once, and they are at most five.
+#[test]
+fn the_book_lists_the_kinds_of_difference() {
+    let book = include_str!("../../../docs/book/src/from-crash.md");
+    let part = book.split("## Byte for byte").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = part.lines().filter(|line| line.starts_with("| ")).skip(1).count();
+    assert_eq!(rows, KINDS.len());
+    assert!(KINDS.len() <= 5);
+}
+
 /// The dumps: such that a crash kernel saved and a filter wrote, with the kernel's file.
 fn cases() -> Vec<(Case, PathBuf)> {
     let kdump = |case: Case| {

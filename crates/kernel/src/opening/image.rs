@@ -4,12 +4,11 @@
 use crate::error::{KernelError, Result};
 use crate::opening::machine;
 use crate::opening::options::OpenOptions;
+use crate::opening::packs;
 use base::{Cancel, Kept, PhysAddr, PhysRead, VmcoreInfo};
 use debuginfo::elf::ObjectFile;
-use debuginfo::find::{
-    ContainerError, Shortened, Wanted, Watch, cache_dir, is_package, is_packed_file, unpack,
-};
-use debuginfo::pack::{Pack, PackError, is_pack};
+use debuginfo::find::{ContainerError, Shortened, Wanted, is_package, is_packed_file, unpack};
+use debuginfo::pack::is_pack;
 use dump::{Dump, DumpError, Likely, Probe, Words, begins_like_an_input, looks_like_dump};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -79,7 +78,7 @@ impl Image {
         let files = sort_files(&given).map_err(|e| as_given(&given, e))?;
         match files.dumps.first() {
             Some(other) => Err(KernelError::Open(format!("{}: a second dump", other.display()))),
-            None => Self::with(dump, files, given, None, options),
+            None => Self::with(dump, given, None, options),
         }
     }
 
@@ -104,20 +103,15 @@ impl Image {
             let why = || named(&given, &e.to_string());
             KernelError::Open(several(&given, &files.dumps).unwrap_or_else(why))
         })?;
-        Self::with(dump, files, given, hole, options)
+        Self::with(dump, given, hole, options)
     }
 
-    fn with(
-        mut dump: Dump,
-        files: Files,
-        given: Vec<Given>,
-        hole: Option<u64>,
-        options: &OpenOptions,
-    ) -> Result<Self> {
+    fn with(mut dump: Dump, given: Vec<Given>, hole: Option<u64>, options: &OpenOptions) -> Result<Self> {
         let mut info = dump.vmcoreinfo().map(VmcoreInfo::parse).unwrap_or_default();
         if let Some(file) = &options.vmcoreinfo {
             info = read_vmcoreinfo(file)?;
         }
+        let (files, given) = with_packs(given, &info, options)?;
         let mut warnings = Vec::new();
         for file in &given {
             let Some((packed, _)) = &file.within else { continue };
@@ -381,12 +375,7 @@ fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
             continue;
         }
         let Some(path) = inner.into_iter().next() else { continue };
-        if is_pack(&path) {
-            files.extend(kernel_of(&path, &options.watch)?);
-            files.push(Given::plain(path));
-            continue;
-        }
-        if is_package(&path) || !is_packed_file(&path) {
+        if is_pack(&path) || is_package(&path) || !is_packed_file(&path) {
             files.push(Given::plain(path));
             continue;
         }
@@ -410,17 +399,25 @@ fn unpacked(options: &OpenOptions) -> Result<Vec<Given>> {
     Ok(files)
 }
 
-/// The kernel's file of a pack: with it the pack is known to be of the dump's build or not, as a vmlinux is.
-fn kernel_of(path: &Path, watch: &Watch) -> Result<Option<Given>> {
-    let failed = |e: PackError| match e {
-        PackError::Cancelled => KernelError::Stopped("unpacking"),
-        e => KernelError::Open(e.to_string()),
-    };
-    let pack = Pack::open(path).map_err(failed)?;
-    let Some(entry) = pack.vmlinux() else { return Ok(None) };
-    let place = pack.unpack(entry, &cache_dir(), watch).map_err(failed)?;
-    let within = Some((path.to_owned(), entry.name.clone()));
-    Ok(Some(Given { path: place, within, shortened: None, around: None }))
+/// The files with the kernels of packs that were named, and all files told apart.
+fn with_packs(
+    mut given: Vec<Given>,
+    info: &VmcoreInfo,
+    options: &OpenOptions,
+) -> Result<(Files, Vec<Given>)> {
+    let packs: Vec<PathBuf> =
+        given.iter().map(|file| file.path.clone()).filter(|path| is_pack(path)).collect();
+    for pack in packs {
+        let kernel = packs::kernel_of(&pack, info, options)?;
+        given.extend(kernel.map(|(path, name)| Given {
+            path,
+            within: Some((pack, name)),
+            shortened: None,
+            around: None,
+        }));
+    }
+    let files = sort_files(&given).map_err(|e| as_given(&given, e))?;
+    Ok((files, given))
 }
 
 /// How many dumps a message names.

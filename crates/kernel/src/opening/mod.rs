@@ -10,6 +10,7 @@ pub(crate) mod logged;
 pub(crate) mod machine;
 pub(crate) mod open;
 pub(crate) mod options;
+mod packs;
 mod placed;
 pub(crate) mod release;
 pub(crate) mod symbols;

@@ -99,6 +99,10 @@ pub(crate) fn search(opened: &mut Opened, options: &OpenOptions) -> Result<()> {
         opened.finder = Some(finder);
         return Ok(());
     }
+    if opened.build_id.is_none() && opened.packages.iter().any(|package| is_pack(package)) {
+        // before a pack is unpacked for it
+        opened.build_id = build_id_of_notes(opened);
+    }
     let search = finder.vmlinux(opened.build_id.as_deref());
     if let Some(servers) = finder.servers() {
         servers.allow(options.fetch == Fetch::Always);
@@ -133,6 +137,13 @@ fn has_types(opened: &Opened) -> bool {
         Some([_, types]) => types.is_some(),
         _ => KernelSymbols::from_kallsyms(opened).table.addr("__start_BTF").is_some(),
     }
+}
+
+/// The build id in the kernel's notes, by the symbols in memory.
+fn build_id_of_notes(opened: &Opened) -> Option<Vec<u8>> {
+    let table = KernelSymbols::from_kallsyms(opened).table;
+    let (start, end) = (table.addr("__start_notes")?, table.addr("__stop_notes")?);
+    build_id_at(&*opened.machine.mem, start, end.0.checked_sub(start.0)?)
 }
 
 /// Where debug files may be: in all places, or with `--no-search` in the packages that were named.
@@ -380,7 +391,7 @@ fn banner_differs(opened: &Opened, file: &ObjectFile) -> Option<String> {
     }
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2)?, 16).ok()).collect()
 }
 
