@@ -247,7 +247,7 @@ impl Raw {
     async fn ask(&mut self, line: &str) -> Value {
         self.say(line).await;
         let answer = tokio::time::timeout(std::time::Duration::from_secs(60), self.answers.next_line()).await;
-        serde_json::from_str(&answer.expect(line).unwrap().unwrap()).unwrap()
+        serde_json::from_str(&answer.unwrap().unwrap().unwrap()).unwrap()
     }
 }
 
