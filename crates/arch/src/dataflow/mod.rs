@@ -158,6 +158,9 @@ pub(crate) trait Lifted: Send + Sync {
     fn reads(&self, n: usize, register: usize) -> bool;
     /// True where it does nothing.
     fn is_nop(&self, n: usize) -> bool;
+    /// True where it stands between pieces of code so that nothing runs there: what a speculating processor comes to
+    /// behind a return.
+    fn is_barrier(&self, n: usize) -> bool;
     /// True where it copies or fills memory.
     fn is_string(&self, n: usize) -> bool;
     /// True where it divides.
@@ -272,7 +275,31 @@ impl Function {
                 }
             }
         }
-        Self { code, ops, at, entry, before, after, switches }
+        let mut function = Self { code, ops, at, entry, before, after, switches };
+        function.leave_out_padding();
+        function
+    }
+
+    /// Takes away that code goes on from what only fills room in front of the next piece of code: nothing leads to it. Else
+    /// that piece would seem to be reached by two ways.
+    fn leave_out_padding(&mut self) {
+        let leads_anywhere =
+            |(n, op): (usize, &Op)| op.kind == Kind::IndirectJump && !self.switches.contains_key(&n);
+        // a jump whose targets are not known may lead to an instruction that does nothing, not to a barrier
+        let open = self.ops.iter().enumerate().any(leads_anywhere);
+        let entry = self.number(self.entry);
+        for n in 0..self.ops.len() {
+            let fills = self.code.is_barrier(n) || (!open && self.code.is_nop(n));
+            if !fills || Some(n) == entry || self.before.get(n).is_none_or(|before| !before.is_empty()) {
+                continue;
+            }
+            let next = self.after.get_mut(n).map(std::mem::take).unwrap_or_default();
+            for to in next {
+                if let Some(before) = self.before.get_mut(to) {
+                    before.retain(|from| *from != n);
+                }
+            }
+        }
     }
 
     fn number(&self, ip: u64) -> Option<usize> {

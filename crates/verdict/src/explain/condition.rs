@@ -34,6 +34,13 @@ struct Clause {
     equal: Option<Value>,
 }
 
+impl Clause {
+    /// True where a register stands in it, which is no C.
+    fn is_unnamed(&self) -> bool {
+        self.expr.as_ref().is_some_and(CExpr::names_register)
+    }
+}
+
 /// The condition that led to the trap at `trap`, a warning or a BUG.
 pub(crate) fn of_trap(namer: &Namer<'_>, trap: u64, warning: bool) -> Result<Condition, NoCondition> {
     let code = &namer.code;
@@ -141,6 +148,10 @@ fn choose(namer: &Namer<'_>, ways: &[Way], trap: u64, warning: bool) -> Result<C
             [_] => NoCondition::Untold,
             _ => NoCondition::Several(open.len()),
         });
+    }
+    // of several ways one that ends in a register without a name is no C, and may be another's in other words
+    if !confirmed && chosen.len() > 1 && chosen.iter().any(|parts| parts.iter().any(|p| p.is_unnamed())) {
+        return Err(NoCondition::Several(open.len()));
     }
     let mut found = join(namer, &chosen, confirmed, warning);
     if let ([_], [only]) = (ways, chosen.as_slice()) {

@@ -3,6 +3,7 @@
 use crate::code::operand::{read, register_name};
 use crate::model::{Detail, How, Name, Object, Operand as Row, Origin, Spot, Value};
 use crate::naming::atomic;
+use crate::naming::bits;
 use crate::naming::names::{Member, Named, Namer, shown};
 use crate::naming::side::Side;
 use crate::naming::values::Held;
@@ -71,7 +72,10 @@ fn register_side(
         (false, _) => namer.register(way.compare, number),
     };
     let held = part.sym.and_then(|sym| namer.value(sym));
-    let (named, ty) = typed(types, named, own, size);
+    // a bit-field has the bits that it has, however wide the members around it are declared
+    let fits =
+        part.sym.and_then(|sym| bits::width(namer, sym)).is_some_and(|width| u64::from(width) <= own * 8);
+    let (named, ty) = typed(types, named, own, size, fits);
     let expr = named.as_ref().map_or_else(|| CExpr::register(&*register), |n| n.expr.clone());
     let gone = held.as_ref().is_none_or(|h| h.register != Some(number));
     let origin = named.as_ref().map(|n| n.origin.clone()).unwrap_or_default();
@@ -200,11 +204,17 @@ pub(crate) fn object_of(namer: &Namer<'_>, sym: Sym) -> Option<Object> {
 }
 
 /// A type that fits a value's width; where it does not, the name gets a cast.
-fn typed(types: &Types, named: Option<Named>, own: u64, size: u64) -> (Option<Named>, Option<TypeRef>) {
+fn typed(
+    types: &Types,
+    named: Option<Named>,
+    own: u64,
+    size: u64,
+    fits: bool,
+) -> (Option<Named>, Option<TypeRef>) {
     let Some(mut named) = named else { return (None, None) };
     let Some(ty) = named.ty else { return (Some(named), None) };
     match types.size_of(ty) {
-        Ok(n) if n == size => (Some(named), Some(ty)),
+        Ok(n) if n == size || fits => (Some(named), Some(ty)),
         Ok(n) if n > own => {
             named.expr = named.expr.cast(TypeName::named(Space::Typedef, format!("u{}", size * 8)));
             (Some(named), None)

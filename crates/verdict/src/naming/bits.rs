@@ -76,6 +76,12 @@ fn source(namer: &Namer<'_>, load: Sym) -> Option<Source> {
     Some(Source { from, ty, offset, size, base, disp })
 }
 
+/// How many bits a value has that is exactly a bit-field.
+pub(crate) fn width(namer: &Namer<'_>, sym: Sym) -> Option<u32> {
+    field(namer, sym)?;
+    Some(64 - slice(namer, sym, 0)?.mask.leading_zeros())
+}
+
 /// The bit-field that a value is, where it is exactly one.
 pub(crate) fn field(namer: &Namer<'_>, sym: Sym) -> Option<Named> {
     let bits = slice(namer, sym, 0)?;

@@ -131,6 +131,11 @@ impl Lifted for Code {
         self.insns.get(n).is_some_and(nop)
     }
 
+    /// `int3` behind `ret` and `jmp`, also what fills room before the next function.
+    fn is_barrier(&self, n: usize) -> bool {
+        self.insns.get(n).is_some_and(|i| i.mnemonic() == Mnemonic::Int3)
+    }
+
     /// `rep movsb`
     fn is_string(&self, n: usize) -> bool {
         self.insns.get(n).is_some_and(Instruction::is_string_instruction)

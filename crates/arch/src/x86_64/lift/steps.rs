@@ -103,7 +103,7 @@ pub(super) fn step(insn: &Instruction, uses: &Uses, is_fentry: bool, flow: &mut 
     let result = match (dst, exchanged) {
         (_, Some((_, old))) => Some(old),
         (Some((n, size)), None) => result_of(flow, insn, n, size, state),
-        (None, None) => flag(flow, insn, state),
+        (None, None) => flag(flow, insn, state).or_else(|| narrow(flow, insn, state)),
     };
     let dst =
         exchanged.map(|(n, _)| n).or(dst.map(|(n, _)| n)).or_else(|| match (result, operand(insn, 0)) {
@@ -156,6 +156,14 @@ fn exchanged(flow: &mut Flow, insn: &Instruction, state: &State) -> Option<(usiz
         }
         _ => None,
     }
+}
+
+/// `shr $1,%al` of a register that holds no more than that byte: the others stay zero.
+fn narrow(flow: &mut Flow, insn: &Instruction, state: &State) -> Option<Sym> {
+    let Operand::Reg { number, size } = operand(insn, 0)? else { return None };
+    let held = *state.0.get(number)?;
+    let whole = size < 4 && flow.cut(held, size, false) == held;
+    whole.then(|| arithmetic(flow, insn, number, size, state))?
 }
 
 /// `sete %al`

@@ -523,6 +523,54 @@ fn a_switch_leaves_one_value_or_all_but_its_cases() {
 }
 
 #[test]
+fn what_stands_behind_a_return_leads_nowhere() {
+    // refcount_warn_saturate() of 6.1: cmp $2,%esi; je a; jbe b; cmp $3,%esi; je a; ret; int3; int3; b: test %esi,%esi; je a; ud2;
+    // a: ret
+    let mut code = [
+        0x83, 0xfe, 0x02, 0x74, 0x12, 0x76, 0x08, 0x83, 0xfe, 0x03, 0x74, 0x0b, 0xc3, 0xcc, 0xcc, 0x85, 0xf6,
+        0x74, 0x04, 0x0f, 0x0b, 0x90, 0x90, 0xc3,
+    ];
+    let is_one = |code: &[u8]| {
+        let (_, _, all) = ways(code, 0x1013);
+        let test = only(&all).test.unwrap();
+        assert_eq!((test.relation, test.right.operand), (Relation::Eq, Operand::Imm(1)), "{all:#?}");
+    };
+    is_one(&code);
+    // nop; nop
+    (code[13], code[14]) = (0x90, 0x90);
+    is_one(&code);
+    // what a breakpoint stands in place of is code: mov %esi,%eax; int3; test %esi,%esi; je +2; ud2; ret
+    let probed = [0x89, 0xf0, 0xcc, 0x85, 0xf6, 0x74, 0x02, 0x0f, 0x0b, 0xc3];
+    let (f, flow, all) = ways(&probed, 0x1007);
+    assert_eq!(shape(&all), ["!1005"]);
+    assert!(f.always_reaches(0x1003));
+    let Expr::Cut { base, size: 4, .. } = flow.expr(flow.register(0x1003, r::RAX).unwrap()) else { panic!() };
+    assert_eq!(flow.expr(base), Expr::Entry(r::RSI));
+}
+
+#[test]
+fn a_byte_of_a_register_that_holds_no_more_is_followed() {
+    let rax = |code: &[u8], at: u64| {
+        let flow = Flow::of(&function(code));
+        let sym = flow.register(at, r::RAX).unwrap();
+        (flow.expr(sym), flow)
+    };
+    // movzbl 0xc(%rdi),%eax; shr $1,%al; and $0x1f,%eax; ret
+    let (expr, flow) = rax(&[0x0f, 0xb6, 0x47, 0x0c, 0xd0, 0xe8, 0x83, 0xe0, 0x1f, 0xc3], 0x1009);
+    let Expr::Bin { op: BinOp::And, a, b, size: 4 } = expr else { panic!("{expr:?}") };
+    assert_eq!(flow.expr(b), Expr::Const(0x1f));
+    let Expr::Bin { op: BinOp::Shr, a, b, size: 1 } = flow.expr(a) else { panic!() };
+    assert_eq!(flow.expr(b), Expr::Const(1));
+    assert!(matches!(flow.expr(a), Expr::Load { disp: 0xc, size: 1, .. }));
+    // mov 0xc(%rdi),%eax; shr $1,%al; ret: the other bytes stay
+    let (expr, _) = rax(&[0x8b, 0x47, 0x0c, 0xd0, 0xe8, 0xc3], 0x1005);
+    assert_eq!(expr, Expr::Opaque(0x1003));
+    // movzbl 0xc(%rdi),%eax; shr $1,%ah; ret
+    let (expr, _) = rax(&[0x0f, 0xb6, 0x47, 0x0c, 0xd0, 0xec, 0xc3], 0x1006);
+    assert_eq!(expr, Expr::Opaque(0x1004));
+}
+
+#[test]
 fn the_first_call_behind_the_tracers_nop_is_the_functions_own() {
     let rax = |code: &[u8], at: u64| {
         let flow = Flow::of(&function(code));
