@@ -6,6 +6,7 @@ use debuginfo::dwarf::{Caller, FrameAccess, Location, Unavailable, Variable};
 use kernel::Session;
 use kernel::debug::DebugFile;
 use kernel::stack::backtrace::Backtrace;
+use kernel::stack::called::{self, Entered};
 use std::sync::Arc;
 
 /// A variable and its value.
@@ -25,19 +26,37 @@ struct View<'a> {
     bt: &'a Backtrace,
     frame: usize,
     mem: &'a dyn VirtRead,
-    caller: Option<(Box<View<'a>>, Arc<DebugFile>, u64)>,
+    caller: Option<CalledBy<'a>>,
+}
+
+/// The frame whose call entered the function.
+struct CalledBy<'a> {
+    view: Box<View<'a>>,
+    file: Arc<DebugFile>,
+    /// The address behind the call.
+    ret: VirtAddr,
+    /// Of a call by a pointer, what that has to be.
+    entered: Option<u64>,
 }
 
 impl<'a> View<'a> {
     fn new(s: &'a Session, bt: &'a Backtrace, frame: usize, depth: usize) -> Self {
-        let caller = bt
-            .unwound
-            .frames
-            .get(frame + 1)
-            .filter(|next| next.is_call && depth < 4)
-            .and_then(|next| Some((s.debug_at(next.lookup())?, next.pc.0)))
-            .map(|(file, pc)| (Box::new(View::new(s, bt, frame + 1, depth + 1)), file, pc));
+        let caller = Self::called_by(s, bt, frame, depth);
         Self { bt, frame, mem: s.mem(), caller }
+    }
+
+    /// The next frame, where its call is one of the frame's function: what another was given says nothing.
+    fn called_by(s: &'a Session, bt: &'a Backtrace, frame: usize, depth: usize) -> Option<CalledBy<'a>> {
+        let frames = &bt.unwound.frames;
+        let (own, next) = (frames.get(frame)?, frames.get(frame + 1).filter(|_| depth < 4)?);
+        let entry = called::entry_of(s, own.lookup())?;
+        let entered = match called::entered(s, entry, next)? {
+            Entered::Directly => None,
+            Entered::ByPointer => Some(entry.0),
+        };
+        let file = s.debug_at(next.lookup())?;
+        let view = Box::new(View::new(s, bt, frame + 1, depth + 1));
+        Some(CalledBy { view, file, ret: next.pc, entered })
     }
 }
 
@@ -52,8 +71,9 @@ impl FrameAccess for View<'_> {
         self.mem
     }
     fn caller(&self) -> Option<Caller<'_>> {
-        let (frame, file, pc) = self.caller.as_ref()?;
-        Some(Caller { frame: &**frame, return_address: *pc, dwarf: file.dwarf.as_deref()? })
+        let CalledBy { view, file, ret, entered } = self.caller.as_ref()?;
+        let dwarf = file.dwarf.as_deref()?;
+        Some(Caller { frame: &**view, return_address: ret.0, dwarf, entered: *entered })
     }
 }
 

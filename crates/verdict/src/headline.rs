@@ -1,8 +1,9 @@
 //! What the verdict's first line tells.
 
 use crate::case::Case;
+use crate::code::roles;
 use crate::explain::blame::Found;
-use crate::model::{Access, Accessed, ErrorPointer, Headline, PointerIs, Why};
+use crate::model::{Access, Accessed, Act, ErrorPointer, Headline, PointerIs, Why};
 use crate::stall::evidence;
 use crate::stall::waits::Waits;
 use crate::victim::module;
@@ -21,6 +22,8 @@ pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>
             of_log: case.s.is_log(),
             place: None,
             reporter: None,
+            act: None,
+            counter: None,
             subject: None,
             said: None,
             caller: None,
@@ -44,11 +47,54 @@ pub(crate) fn of(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>
         of_log: case.s.is_log(),
         place: place.cloned(),
         reporter: found.reporter.clone(),
+        act: place.and_then(|_| act(case, class, found, at)),
+        counter: found.counter.clone(),
         subject: subject.cloned(),
         said,
         caller: module::served(case.s, &case.victim, at, place).filter(|_| class.has_instruction()),
         stuck: None,
         error: found.access.as_ref().and_then(error_pointer),
+    }
+}
+
+/// What was done at the place when the damage was found.
+fn act(case: &Case<'_>, class: Class, found: &Found, at: Option<usize>) -> Option<Act> {
+    let line = case.event.as_ref().map(|event| event.line.as_str()).unwrap_or_default();
+    match class {
+        Class::ListCorruption => of_list(line),
+        Class::Refcount => of_count(line),
+        Class::SlabCorruption => of_memory(case, at?),
+        // what an allocator asserts is of what it was given
+        Class::Bug | Class::Warning if found.reporter.is_some() => of_memory(case, at?),
+        _ => None,
+    }
+}
+
+/// `list_del corruption. prev->next should be …`
+fn of_list(line: &str) -> Option<Act> {
+    let forms = [("list_add", Act::ListAdd), ("list_del", Act::ListDel)];
+    forms.into_iter().find(|(form, _)| line.contains(form)).map(|(_, act)| act)
+}
+
+/// `refcount_t: underflow; use-after-free.` Saturated is a count that somebody adds to (lib/refcount.c).
+fn of_count(line: &str) -> Option<Act> {
+    let forms = [
+        ("addition on 0", Act::Take),
+        ("increment on 0", Act::Take),
+        ("saturated", Act::Take),
+        ("underflow", Act::Drop),
+        ("decrement hit 0", Act::Drop),
+    ];
+    forms.into_iter().find(|(form, _)| line.contains(form)).map(|(_, act)| act)
+}
+
+/// What the function of the frame asked the allocator for.
+fn of_memory(case: &Case<'_>, at: usize) -> Option<Act> {
+    let frame = case.victim.frames().get(at.checked_sub(1)?).filter(|frame| !frame.how.is_guess())?;
+    let name = case.s.locate(frame.lookup())?.symbol.name;
+    match roles::takes_or_gives(name)? {
+        true => Some(Act::Free),
+        false => Some(Act::Allocate),
     }
 }
 
@@ -104,4 +150,23 @@ fn beside_place(class: Class, event: &Event) -> Option<String> {
 /// Whether the kernel's message says no more than the place: `WARNING: CPU: 0 PID: 7 at lib/refcount.c:28 …`.
 fn of_place(said: &str) -> bool {
     ["WARNING: CPU: ", "WARNING: at ", "kernel BUG at "].iter().any(|form| said.starts_with(form))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_told_by_the_report() {
+        let list = |line| of_list(line);
+        assert_eq!(list("list_add corruption. prev->next should be next"), Some(Act::ListAdd));
+        assert_eq!(list("list_del corruption, ffff888000000010->next is LIST_POISON1"), Some(Act::ListDel));
+        assert_eq!(list("kernel BUG at lib/list_debug.c:62!"), None);
+        let count = |said: &str| of_count(&format!("refcount_t: {said}"));
+        assert_eq!(count("addition on 0; use-after-free."), Some(Act::Take));
+        assert_eq!(count("saturated; leaking memory."), Some(Act::Take));
+        assert_eq!(count("underflow; use-after-free."), Some(Act::Drop));
+        assert_eq!(count("decrement hit 0; leaking memory."), Some(Act::Drop));
+        assert_eq!(count("unknown saturation event!?"), None);
+    }
 }

@@ -216,6 +216,10 @@ pub trait Frames: Send + Sync {
     fn longest_call(&self) -> u64;
     /// The function that the direct call which ends at `at` calls.
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr>;
+    /// Where a function goes on that begins at `at` and does nothing but jump to another: that one is given what it was given.
+    fn jumps_to(&self, _mem: &dyn VirtRead, _at: VirtAddr) -> Option<VirtAddr> {
+        None
+    }
     /// How the code at `pc` of the function at `start` stands to its frame pointer.
     fn prologue(&self, _mem: &dyn VirtRead, _start: VirtAddr, _pc: VirtAddr) -> Prologue {
         Prologue::Absent

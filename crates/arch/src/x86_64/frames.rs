@@ -43,6 +43,9 @@ impl Frames for X86_64 {
     fn call_target(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
         unwind::call_target(mem, at)
     }
+    fn jumps_to(&self, mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
+        unwind::jumps_to(mem, at)
+    }
     fn prologue(&self, mem: &dyn VirtRead, start: VirtAddr, pc: VirtAddr) -> Prologue {
         unwind::prologue(mem, start, pc)
     }

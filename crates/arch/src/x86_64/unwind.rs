@@ -39,6 +39,22 @@ pub(crate) fn call_target(mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> 
     (opcode == 0xe8).then(|| at.offset(i32::from_le_bytes([a, b, c, d]).into()))
 }
 
+/// Where the jump leads (`e9` and a 32-bit distance, `eb` and one of 8) that a function begins with (`endbr64` may stand before
+/// it): `memcpy` to the version for this processor.
+pub(crate) fn jumps_to(mem: &dyn VirtRead, at: VirtAddr) -> Option<VirtAddr> {
+    const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+    let code = mem.bytes(at, 9).ok()?;
+    let (from, jump) = match code.strip_prefix(&ENDBR64) {
+        Some(rest) => (at.add(4), rest),
+        None => (at, code.as_slice()),
+    };
+    match jump {
+        [0xe9, a, b, c, d, ..] => Some(from.add(5).offset(i32::from_le_bytes([*a, *b, *c, *d]).into())),
+        [0xeb, a, ..] => Some(from.add(2).offset(a.cast_signed().into())),
+        _ => None,
+    }
+}
+
 /// Length of `ff` with this ModRM byte, a SIB byte and a displacement included.
 const fn modrm_len(modrm: u8) -> Option<usize> {
     let sib = (modrm & 7 == 4) as usize;

@@ -130,3 +130,20 @@ fn the_place_behind_an_old_switch() {
     assert_eq!(after_switch(VirtAddr(BASE), &code, VirtAddr(BASE)), None);
     assert_eq!(after_switch(VirtAddr(BASE), &code[..20], to), None);
 }
+
+#[test]
+fn a_function_that_does_nothing_but_jump() {
+    let to = |code: &[u8]| {
+        let mut bytes = code.to_vec();
+        bytes.resize(16, 0x90);
+        jumps_to(&Mem(bytes), VirtAddr(BASE)).map(|at| at.0.wrapping_sub(BASE).cast_signed())
+    };
+    assert_eq!(to(&[0xe9, 0x10, 0, 0, 0]), Some(0x15));
+    assert_eq!(to(&[0xf3, 0x0f, 0x1e, 0xfa, 0xe9, 0xf0, 0xff, 0xff, 0xff]), Some(9 - 0x10));
+    assert_eq!(to(&[0xeb, 0xfe]), Some(0));
+    assert_eq!(to(&[0xf3, 0x0f, 0x1e, 0xfa, 0xeb, 0x7f]), Some(6 + 0x7f));
+    // what does something before, a call, and nothing to read
+    assert_eq!(to(&[0x90, 0xe9, 0x10, 0, 0, 0]), None);
+    assert_eq!(to(&[0xe8, 0x10, 0, 0, 0]), None);
+    assert_eq!(jumps_to(&Mem(vec![0xe9]), VirtAddr(BASE)), None);
+}

@@ -36,6 +36,9 @@ pub struct Caller<'f> {
     pub return_address: u64,
     /// The debug information of its code.
     pub dwarf: &'f DwarfFile,
+    /// Of a call by a pointer the function that it entered: what the call site says of its target has to be this. A function
+    /// that ends in a jump to another leaves no frame, and was given other values.
+    pub entered: Option<u64>,
 }
 
 /// Why a value cannot be had.
@@ -242,9 +245,20 @@ impl DwarfFile {
                 frame: caller.frame,
                 callers: callers.checked_sub(1)?,
             };
+            if let Some(entered) = caller.entered {
+                let target = call_target(&site)?;
+                eval.number(target).ok().filter(|target| *target == entered)?;
+            }
             eval.number(value).ok()
         })
     }
+}
+
+/// The expression for the address that a call site calls.
+fn call_target<'a>(site: &super::Entry<'a>) -> Option<Expression<Slice<'a>>> {
+    [gimli::DW_AT_call_target, gimli::DW_AT_GNU_call_site_target]
+        .into_iter()
+        .find_map(|name| site.attr_value(name)?.exprloc_value())
 }
 
 impl<'a> Context<'a> {

@@ -134,6 +134,7 @@ fn types(file: &Arc<DwarfFile>) -> (Types, SourceId) {
 struct Frame<'f> {
     registers: Vec<(u16, u64)>,
     caller: Option<(&'f Frame<'f>, u64, &'f DwarfFile)>,
+    entered: Option<u64>,
 }
 
 impl VirtRead for Frame<'_> {
@@ -157,7 +158,12 @@ impl FrameAccess for Frame<'_> {
         self
     }
     fn caller(&self) -> Option<Caller<'_>> {
-        self.caller.map(|(frame, return_address, dwarf)| Caller { frame, return_address, dwarf })
+        self.caller.map(|(frame, return_address, dwarf)| Caller {
+            frame,
+            return_address,
+            dwarf,
+            entered: self.entered,
+        })
     }
 }
 
@@ -367,6 +373,29 @@ fn inlined() -> Maker {
         (DW_AT_call_value, expression(|e| e.op_breg(X86_64::RBP, 1))),
     ];
     m.add(Some(site), DW_TAG_call_site_parameter, &attrs);
+
+    // and by a pointer in rbp, less 1, where the call returns to 0x220
+    let attrs = [
+        (DW_AT_call_return_pc, A::Address(Address::Constant(TEXT + 0x220))),
+        (DW_AT_call_target, expression(|e| e.op_breg(X86_64::RBP, -1))),
+    ];
+    let site = m.add(Some(caller), DW_TAG_call_site, &attrs);
+    let attrs = [
+        (DW_AT_location, expression(|e| e.op_reg(X86_64::RDI))),
+        (DW_AT_call_value, expression(|e| e.op_breg(X86_64::RBP, 2))),
+    ];
+    m.add(Some(site), DW_TAG_call_site_parameter, &attrs);
+    // by one that is gone when it returns, to 0x230
+    let attrs = [
+        (DW_AT_call_return_pc, A::Address(Address::Constant(TEXT + 0x230))),
+        (DW_AT_call_target, expression(|e| e.op_breg(X86_64::RAX, 0))),
+    ];
+    let site = m.add(Some(caller), DW_TAG_call_site, &attrs);
+    let attrs = [
+        (DW_AT_location, expression(|e| e.op_reg(X86_64::RDI))),
+        (DW_AT_call_value, expression(|e| e.op_breg(X86_64::RBP, 3))),
+    ];
+    m.add(Some(site), DW_TAG_call_site_parameter, &attrs);
     m
 }
 
@@ -458,8 +487,12 @@ fn variables_are_found_and_located() {
     let expected = [("given", 0, true), ("gone", 0, false), ("arg", 1, true), ("on_stack", 1, false)];
     assert_eq!(shown, expected);
 
-    let caller = Frame { registers: vec![(6, 41)], caller: None };
-    let frame = Frame { registers: vec![(3, 7)], caller: Some((&caller, TEXT + SLIDE + 0x210, &file)) };
+    let caller = Frame { registers: vec![(6, 41)], caller: None, entered: None };
+    let frame = Frame {
+        registers: vec![(3, 7)],
+        caller: Some((&caller, TEXT + SLIDE + 0x210, &file)),
+        entered: None,
+    };
     let at = |i: usize| file.evaluate(&variables[i], &frame);
     assert_eq!(at(0), Location::Register(3, 7));
     assert_eq!(at(1), Location::Unavailable(Unavailable::OptimizedOut));
@@ -468,17 +501,26 @@ fn variables_are_found_and_located() {
     assert_eq!(at(3).bytes(4, &frame).unwrap(), [0x88, 0x77, 0x66, 0x55]);
     assert_eq!(at(0).bytes(4, &frame).unwrap(), [7, 0, 0, 0]);
 
-    let alone = Frame { registers: vec![], caller: None };
+    let alone = Frame { registers: vec![], caller: None, entered: None };
     assert_eq!(file.evaluate(&variables[0], &alone), Location::Unavailable(Unavailable::Register(3)));
     assert_eq!(file.evaluate(&variables[2], &alone), Location::Unavailable(Unavailable::Entry));
     // a call of another function says nothing of this one's parameters
-    let elsewhere = Frame { registers: vec![], caller: Some((&caller, TEXT + SLIDE + 0x211, &file)) };
+    let elsewhere =
+        Frame { registers: vec![], caller: Some((&caller, TEXT + SLIDE + 0x211, &file)), entered: None };
     assert_eq!(file.evaluate(&variables[2], &elsewhere), Location::Unavailable(Unavailable::Entry));
+    // of a call by a pointer only where that is this function
+    let by_pointer = |ret: u64, entered| {
+        let caller = Some((&caller, TEXT + SLIDE + ret, &*file));
+        file.evaluate(&variables[2], &Frame { registers: vec![], caller, entered })
+    };
+    assert_eq!(by_pointer(0x220, Some(40)), Location::Value(43_u64.to_le_bytes().to_vec()));
+    assert_eq!(by_pointer(0x220, Some(41)), Location::Unavailable(Unavailable::Entry), "another function");
+    assert_eq!(by_pointer(0x230, Some(40)), Location::Unavailable(Unavailable::Entry), "not known which");
 }
 
 #[test]
 fn pieces_are_put_together_bit_by_bit() {
-    let frame = Frame { registers: vec![], caller: None };
+    let frame = Frame { registers: vec![], caller: None, entered: None };
     let piece = |bits, from_bit, value: u8| Piece { bits, from_bit, location: Location::Value(vec![value]) };
     let both = Location::Pieces(vec![piece(4, 4, 0xa0), piece(12, 0, 0x5b)]);
     assert_eq!(both.bytes(2, &frame).unwrap(), [0xba, 0x05]);

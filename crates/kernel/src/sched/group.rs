@@ -23,7 +23,7 @@ bind! {
 }
 bind! {
     /// `struct cgroup`
-    struct Cgroup("cgroup") {
+    pub(super) struct Cgroup("cgroup") {
         node: "kn",  // 3.15 (2bd59d48ebfb)
         name: "name", // 3.10 (65dff759d294) to 3.14
     }
@@ -34,7 +34,7 @@ bind! {
 }
 bind! {
     /// `struct kernfs_node`
-    struct KernfsNode("kernfs_node") {
+    pub(super) struct KernfsNode("kernfs_node") {
         name: "name",
         parent: "__parent" | "parent", // 6.15 (633488947ef6)
     }
@@ -47,9 +47,9 @@ bind! {
 /// More groups than any machine has.
 const MAX_GROUPS: usize = 1 << 18;
 /// Cgroups are not as deep.
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
 /// `NAME_MAX` and its NUL.
-const MAX_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 
 /// A group.
 #[derive(Clone, Debug)]

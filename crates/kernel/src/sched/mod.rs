@@ -1,5 +1,6 @@
 //! Tasks and CPUs: which there are, what they wait for, how long they ran, their namespaces, and which one the machine died in.
 
+pub mod cgroup;
 pub mod cpu;
 pub mod group;
 pub mod nsproxy;

@@ -47,6 +47,7 @@ bind! {
         fs: "fs",
         cred: "cred",
         nsproxy: "nsproxy",
+        cgroups: "cgroups",
     }
 }
 bind! {

@@ -17,7 +17,7 @@ use crate::session::{Fact, Session};
 use base::VirtAddr;
 use find::Find;
 
-pub use ids::{process_group, session_id};
+pub use ids::{inner_number, process_group, session_id};
 
 pub(crate) use find::is_possible_count;
 

@@ -1,6 +1,7 @@
 //! Stacks: which a CPU runs on, the registers to begin with, and the frames on them.
 
 pub mod backtrace;
+pub mod called;
 mod code;
 mod logged;
 mod partial;

@@ -5,6 +5,7 @@ use arch::dataflow::{Flow, Function, Known, MAX_BYTES, Mem};
 use base::VirtAddr;
 use debuginfo::symtab::base_name;
 use kernel::Session;
+use kernel::stack::called::only_named;
 use std::rc::Rc;
 
 /// A function with its data flow.
@@ -83,11 +84,16 @@ impl Code {
         let symbol = here.symbol.name.to_owned();
         let module = here.symbol.module.map(str::to_owned);
         let main_name = symbol.split(".cold").next().unwrap_or(&symbol).to_owned();
-        let main =
-            if main_name == symbol { here.symbol.addr } else { named(s, &main_name, module.as_deref())? };
+        let main = if main_name == symbol {
+            here.symbol.addr
+        } else {
+            only_named(s, &main_name, module.as_deref())?
+        };
         let mut parts: Vec<(u64, Vec<u8>)> = vec![(main.0, bytes(s, main)?)];
         let cold = if main_name == symbol {
-            ["", ".0", ".1"].iter().find_map(|n| named(s, &format!("{main_name}.cold{n}"), module.as_deref()))
+            ["", ".0", ".1"]
+                .iter()
+                .find_map(|n| only_named(s, &format!("{main_name}.cold{n}"), module.as_deref()))
         } else {
             Some(here.symbol.addr)
         };
@@ -129,7 +135,7 @@ impl Code {
         Some((call, found.symbol.name))
     }
 
-    /// `+78` for an address of the function, in decimal as disassemblers and backtraces have it.
+    /// `+0x4e` for an address of the function.
     pub(crate) fn offset(&self, at: u64) -> CodeAt {
         let within = at.checked_sub(self.entry.0).filter(|o| *o < MAX_BYTES as u64);
         within.map_or(CodeAt::Address(at), CodeAt::Offset)
@@ -138,7 +144,7 @@ impl Code {
     /// An instruction, as the disassembler has it.
     pub(crate) fn line(&self, at: u64) -> CodeLine {
         let text = self.function.text(at).unwrap_or_default();
-        CodeLine::Instruction { at: self.offset(at), text, jump: None }
+        CodeLine::Instruction { at: self.offset(at), text, jump: None, names: Vec::new() }
     }
 }
 
@@ -146,18 +152,6 @@ impl Code {
 fn returns(s: &Session, target: u64) -> bool {
     let Some(l) = s.locate(VirtAddr(target)) else { return true };
     l.offset != 0 || !NO_RETURN.contains(&l.symbol.name)
-}
-
-/// The register that a retpoline's thunk jumps to.
-pub(crate) fn thunk_register(s: &Session, target: VirtAddr) -> Option<usize> {
-    let table = &s.kernel_symbols().table;
-    let register = table.exactly_at(target).find_map(|symbol| {
-        ["__x86_indirect_thunk_", "__x86_indirect_call_thunk_"]
-            .iter()
-            .find_map(|p| symbol.name.strip_prefix(p))
-            .filter(|r| *r != "array")
-    })?;
-    s.arch().reg_set().number(register)
 }
 
 /// The targets in a jump table: as many words as point into the function.
@@ -168,14 +162,6 @@ fn jump_table(s: &Session, m: &Mem, parts: &[(u64, &[u8])]) -> Vec<u64> {
         .map(|to| to.0)
         .take_while(|to| parts.iter().any(|(at, code)| to.wrapping_sub(*at) < code.len() as u64))
         .collect()
-}
-
-/// The only function of a name in the kernel or a module.
-fn named(s: &Session, name: &str, module: Option<&str>) -> Option<VirtAddr> {
-    let all = s.named(name);
-    let mut found = all.iter().filter(|sym| sym.module == module);
-    let first = found.next()?.addr;
-    found.next().is_none().then_some(first)
 }
 
 /// How many bytes the function has that begins there.

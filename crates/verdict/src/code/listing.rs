@@ -75,7 +75,7 @@ impl Listing {
         }
         let line = |i: &&Insn| {
             let at = CodeAt::Offset(i.at.0.wrapping_sub(self.entry.0));
-            CodeLine::Instruction { at, text: squeezed(&i.text), jump: None }
+            CodeLine::Instruction { at, text: squeezed(&i.text), jump: None, names: Vec::new() }
         };
         body.iter().map(line).collect()
     }
@@ -85,9 +85,9 @@ impl Listing {
         self.insns.iter().map(|i| i.at).filter(move |at| *at >= l.head && *at <= l.jump)
     }
 
-    /// `+78`
+    /// `+0x4e`
     pub(crate) fn offset(&self, at: VirtAddr) -> String {
-        format!("+{}", at.0.wrapping_sub(self.entry.0))
+        format!("+{:#x}", at.0.wrapping_sub(self.entry.0))
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let inner = l.loop_around(base.add(7)).unwrap();
         assert_eq!((inner.head, inner.jump), (base.add(5), base.add(10)));
         let body: Vec<String> = l.body(inner, 8).iter().map(CodeLine::to_string).collect();
-        assert_eq!(body, ["+5 pause", "+7 cmpl $0x0,(%rdi)", "+10 je 0xffffffff81000005"]);
+        assert_eq!(body, ["+0x5 pause", "+0x7 cmpl $0x0,(%rdi)", "+0xa je 0xffffffff81000005"]);
         assert!(l.body(inner, 2).is_empty());
         let outer = l.loop_around(base.add(12)).unwrap();
         assert_eq!((outer.head, outer.jump), (base, base.add(14)));

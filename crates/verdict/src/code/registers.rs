@@ -4,13 +4,14 @@
 //! a function keeps what it must give back in the registers themselves or in the slots that it pushed them to, and
 //! what it needs itself after a call in the same places.
 
-use crate::code::function::{Code, thunk_register};
+use crate::code::function::Code;
 use crate::code::listing::Listing;
 use crate::naming::names::Namer;
 use arch::Regs;
 use arch::dataflow::{Expr, Operand, Sym};
 use base::VirtAddr;
 use kernel::Session;
+use kernel::stack::called::thunk_register;
 use std::rc::Rc;
 use unwind::Frame;
 

@@ -512,6 +512,28 @@ pub(crate) fn is_freeing(name: &str) -> bool {
     FREEING.contains(&base_name(name))
 }
 
+/// Of the allocator's functions: `true` for those that are given memory to free, `false` for those that are asked for some.
+pub(crate) fn takes_or_gives(name: &str) -> Option<bool> {
+    /// What they go on to where a cache is debugged, and where a CPU has no free object.
+    const TAKING: &[&str] = &["free_to_partial_list", "free_debug_processing", "free_consistency_checks"];
+    const GIVING: &[&str] = &[
+        "alloc_debug_processing",
+        "get_partial_node",
+        "get_any_partial",
+        "new_slab",
+        "allocate_slab",
+        "___slab_alloc",
+        "__slab_alloc",
+    ];
+    let name = base_name(name);
+    if is_freeing(name) || TAKING.contains(&name) {
+        return Some(true);
+    }
+    let of_family =
+        ALLOCATING_FAMILIES.iter().any(|family| name.starts_with(family)) && name.contains("alloc");
+    (of_family || GIVING.contains(&name)).then_some(false)
+}
+
 /// True for functions that copy or set memory for others, where a sanitizer found an access.
 pub(crate) fn is_copying(name: &str) -> bool {
     let name = base_name(name).trim_start_matches('_');
@@ -574,6 +596,25 @@ pub(crate) fn is_copying(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_allocator_takes_or_gives() {
+        for name in ["kfree", "kmem_cache_free", "free_to_partial_list.isra.0", "vfree"] {
+            assert_eq!(takes_or_gives(name), Some(true), "{name}");
+        }
+        for name in [
+            "kmem_cache_alloc_noprof",
+            "__kmalloc_node",
+            "kzalloc_noprof",
+            "___slab_alloc",
+            "get_partial_node",
+        ] {
+            assert_eq!(takes_or_gives(name), Some(false), "{name}");
+        }
+        for name in ["__kmem_cache_shutdown", "kmem_cache_destroy", "check_object", "vfs_read"] {
+            assert_eq!(takes_or_gives(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn families_and_their_compilers_parts() {

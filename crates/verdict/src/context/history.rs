@@ -40,7 +40,8 @@ pub(crate) fn of(case: &Case<'_>, class: Class) -> Vec<Statement> {
         let times = lines.time(*n).zip(lines.time(event.at));
         let lived = times.and_then(|(end, start)| end.checked_sub(start)).map(|ns| ns / 1_000_000_000);
         let lived = lived.filter(|s| *s > 0);
-        Statement::logged(History::After { at: at(*n), lived, line: line.clone() })
+        let of = event.later_of.clone();
+        Statement::logged(History::After { at: at(*n), lived, line: line.clone(), of })
     }));
     out
 }

@@ -10,7 +10,10 @@ use crate::stall::evidence;
 use crate::victim::frames::Victim;
 use kernel::Session;
 use kernel::log::event::{Class, Event};
+use kernel::mm::address_space;
+use kernel::sched::cgroup;
 use kernel::sched::task::Task;
+use kernel::sched::tasks;
 
 /// The statements of the `CONTEXT` section. `from` is the frame that the verdict is of.
 pub(crate) fn of(
@@ -23,6 +26,7 @@ pub(crate) fn of(
     let mut out = Vec::new();
     if let Some(task) = victim.task {
         out.push(task_line(s, victim, task, event, from));
+        out.extend(belongings(s, task));
         if let Some(call) = syscall::of(s, victim, task) {
             let commands = [format!("bt {}", task.pid), format!("task -R files {}", task.pid)];
             out.push(Statement::new(How::Memory, Context::Syscall(call), &commands));
@@ -44,6 +48,22 @@ pub(crate) fn of(
     out.extend(machine::system(s, class, event));
     out.extend(patches::of(s, victim, from));
     out
+}
+
+/// Whose process a task is of: its command line, its PID in its own namespace, its cgroup and container.
+fn belongings(s: &Session, task: &Task) -> Option<Statement> {
+    if task.pid == 0 || task.is_kernel() == Some(true) {
+        return None;
+    }
+    let command = address_space::arguments(s, task).and_then(|own| own.arguments).ok();
+    let inner = tasks::inner_number(s, task).ok().flatten();
+    let path = cgroup::path(s, task).ok().filter(|path| path != "/");
+    let container = path.as_deref().and_then(cgroup::container).map(str::to_owned);
+    let command = command.filter(|words| words.iter().any(|word| !word.is_empty()));
+    let says_nothing = command.is_none() && inner.is_none() && path.is_none();
+    let said = Context::Process { command, inner, cgroup: path, container };
+    let commands = [format!("ps -a {}", task.pid), format!("task -R cgroups,thread_pid {}", task.pid)];
+    (!says_nothing).then(|| Statement::new(How::Memory, said, &commands))
 }
 
 fn task_line(s: &Session, victim: &Victim<'_>, task: &Task, event: Option<&Event>, from: usize) -> Statement {

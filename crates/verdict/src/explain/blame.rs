@@ -6,7 +6,7 @@ use crate::code::roles;
 use crate::explain::instruction;
 use crate::explain::list;
 use crate::explain::related;
-use crate::model::{Access, Accessed, Cause, Condition, Evidence, How, Lack, Place, Statement};
+use crate::model::{Access, Accessed, Cause, Condition, Counter, Evidence, How, Lack, Place, Statement};
 use crate::reports::checkers;
 use crate::reports::overruns;
 use crate::victim::fault_frame;
@@ -24,6 +24,8 @@ pub(crate) struct Found {
     pub(crate) reporter: Option<Place>,
     pub(crate) condition: Option<Condition>,
     pub(crate) access: Option<Access>,
+    /// Of a reference count that was found wrong: which.
+    pub(crate) counter: Option<Counter>,
     pub(crate) related: Vec<Statement>,
     pub(crate) evidence: Vec<Statement>,
     pub(crate) lacks: Vec<Lack>,

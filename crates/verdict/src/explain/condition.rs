@@ -1,6 +1,7 @@
 //! The condition under which a trap was reached, rebuilt from the code, with the values that its
 //! operands had.
 
+use crate::code::operand::register_name;
 use crate::explain::element;
 use crate::explain::idiom;
 use crate::explain::operand::{constant, side, unlike};
@@ -321,6 +322,27 @@ impl Sides {
         self
     }
 
+    /// The operands that have a name, as the instruction has them and in C.
+    fn named(&self, namer: &Namer<'_>, test: &Test) -> Vec<(String, CExpr)> {
+        let of = |part: &Part, side: &Side| {
+            let text = match part.operand {
+                Operand::Reg { number, size } => {
+                    format!("%{}", register_name(namer.s, number, size))
+                }
+                Operand::Mem(m) => namer.s.arch().regs.memory_text(&m),
+                Operand::Imm(_) => return None,
+            };
+            (!side.constant && !side.expr.names_register()).then(|| (text, side.expr.clone()))
+        };
+        let mut out: Vec<(String, CExpr)> = Vec::new();
+        for one in [of(&test.left, &self.left), of(&test.right, &self.right)].into_iter().flatten() {
+            if !out.contains(&one) {
+                out.push(one);
+            }
+        }
+        out
+    }
+
     /// What was read from memory on the right, addresses and constants always: as people write it.
     fn in_order(mut self, test: &Test) -> Self {
         let rank = |s: &Side, part: &Part| match part.operand {
@@ -401,6 +423,7 @@ fn clause(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Clause> {
     let sides = Sides::of(namer, way, &test);
     let truth = evaluate(&test, &sides.left, &sides.right, sides.mask.as_ref(), sides.bit.as_ref());
     let sides = sides.with_fields(namer, &test).with_flags(namer, way, &test);
+    let named = sides.named(namer, &test);
     let sure = sides.all().all(|s| s.sure);
     let (expr, sides) = sides.in_order(&test).spelt(namer, way, &test);
     // an operand is gone, but the outcome was kept (`ret = WARN_ON(…)`)
@@ -425,7 +448,7 @@ fn clause(namer: &Namer<'_>, way: &Branch, trap: u64) -> Option<Clause> {
     let indices = indices(namer, &test, &rows);
     let how = rows.iter().map(|r| r.how).max().unwrap_or(How::Decoded).max(How::Dwarf);
     let rows = rows.into_iter().chain(indices).collect();
-    Some(Clause { expr, truth, sure, how, rows, objects, code: lines(namer, way, trap), once, equal })
+    Some(Clause { expr, truth, sure, how, rows, objects, code: lines(namer, way, trap, &named), once, equal })
 }
 
 /// The first operand with the text that its bytes are, and the one that it was compared with.
@@ -498,17 +521,28 @@ fn outcome(namer: &Namer<'_>, way: &Branch, test: &Test) -> Option<bool> {
 }
 
 /// `+78 cmp %r12d,0x60(%rbp)` and the jump.
-fn lines(namer: &Namer<'_>, way: &Branch, trap: u64) -> Vec<CodeLine> {
+fn lines(namer: &Namer<'_>, way: &Branch, trap: u64, named: &[(String, CExpr)]) -> Vec<CodeLine> {
     let code = &namer.code;
     let to = if way.taken { code.function.target(way.jump) } else { Some(trap) };
     let end = if namer.level > 0 { End::Call } else { End::Trap };
     let jump = Jump { taken: way.taken, to: to.map(|to| code.offset(to)), end };
     let leads = match code.line(way.jump) {
-        CodeLine::Instruction { at, text, .. } => CodeLine::Instruction { at, text, jump: Some(jump) },
+        CodeLine::Instruction { at, text, names, .. } => {
+            CodeLine::Instruction { at, text, jump: Some(jump), names }
+        }
         other => other,
     };
     let own = [Some(way.compare), way.kept_by].into_iter().flatten();
-    way.before.iter().copied().chain(own).map(|ip| code.line(ip)).chain([leads]).collect()
+    let line = |ip: u64| match code.line(ip) {
+        CodeLine::Instruction { at, text, jump, .. } if ip == way.compare => {
+            // only what stands there: of a comparison that was kept it may be another instruction's
+            let names =
+                named.iter().filter(|(operand, _)| text.contains(operand.as_str())).cloned().collect();
+            CodeLine::Instruction { at, text, jump, names }
+        }
+        other => other,
+    };
+    way.before.iter().copied().chain(own).map(line).chain([leads]).collect()
 }
 
 /// Whether the comparison holds for these values.

@@ -6,6 +6,7 @@ use crate::code::printed::Printed;
 use crate::explain::access;
 use crate::explain::blame::Found;
 use crate::explain::condition;
+use crate::explain::counter;
 use crate::explain::pointer;
 use crate::explain::related;
 use crate::model::{
@@ -150,7 +151,11 @@ fn cause(
     let mut found = match (class, is_trap) {
         // the check's own branches say less than its message
         (Class::Overflow, _) if stops => Found::default(),
-        (_, true) => asserted(&namer, c, is_warning(class, event, bug)),
+        (_, true) => {
+            let counter =
+                event.filter(|_| class == Class::Refcount).and_then(|e| counter::of(&namer, &e.line));
+            Found { counter, ..asserted(&namer, c, is_warning(class, event, bug)) }
+        }
         (_, false) => accessed(&namer, c, event, class),
     };
     found.evidence.splice(..0, told);

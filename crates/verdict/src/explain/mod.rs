@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod blame;
 pub(crate) mod condition;
+pub(crate) mod counter;
 pub(crate) mod element;
 pub(crate) mod idiom;
 pub(crate) mod instruction;

@@ -27,9 +27,12 @@ const KINDS: &[(&str, PageKind)] = &[
 /// The statements: of the whole, by kind, by cache, by process.
 pub(crate) fn of(s: &Session, lines: &[&str], at: usize) -> Vec<Statement> {
     let mut out = Vec::new();
-    let total = kernel::mm::address_space::total_pages(s).unwrap_or(0).saturating_mul(s.page_size());
-    if total > 0 {
-        out.push(Statement::new(How::Memory, Memory::Total(total), &["sys".into()]));
+    let bytes = |pages: u64| pages.checked_mul(s.page_size()).filter(|bytes| *bytes > 0);
+    let present = kernel::machine::system::memory_bytes(s).ok().filter(|bytes| *bytes > 0);
+    let managed = kernel::mm::meminfo::total(s).ok().and_then(bytes);
+    if present.is_some() || managed.is_some() {
+        let total = Memory::Total { present, managed };
+        out.push(Statement::new(How::Memory, total, &["sys".into(), "meminfo".into()]));
     }
     let kinds = kinds(lines, at);
     if !kinds.is_empty() {

@@ -183,17 +183,17 @@ pub enum CodeAt {
 }
 
 impl std::fmt::Display for CodeAt {
-    /// `+78`, in decimal as disassemblers and backtraces have it.
+    /// `+0x4e`, as places and the kernel's own traces have it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Offset(offset) => write!(f, "+{offset}"),
+            Self::Offset(offset) => write!(f, "+{offset:#x}"),
             Self::Address(at) => write!(f, "{at:x}"),
         }
     }
 }
 
 /// A line of code.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum CodeLine {
     /// What follows is in another function.
     In(String),
@@ -205,6 +205,8 @@ pub enum CodeLine {
         text: String,
         /// Of a jump: where it led.
         jump: Option<Jump>,
+        /// Of a comparison: its operands that have a name, as the instruction has them and in C.
+        names: Vec<(String, Expr)>,
     },
 }
 

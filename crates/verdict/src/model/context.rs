@@ -17,6 +17,17 @@ pub enum Context {
     },
     /// The system call that it was in.
     Syscall(Syscall),
+    /// Whose process it was, as far as memory tells.
+    Process {
+        /// What it was called with.
+        command: Option<Vec<String>>,
+        /// Its PID in its own namespace, where that is not the first one.
+        inner: Option<i32>,
+        /// The path of its cgroup, where that is not the root.
+        cgroup: Option<String>,
+        /// The short id of its container.
+        container: Option<String>,
+    },
     /// The workqueue, as the log has it.
     Workqueue(String),
     /// What the other CPUs did.

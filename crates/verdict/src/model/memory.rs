@@ -5,8 +5,13 @@ use super::Who;
 /// A statement about memory; sizes are bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Memory {
-    /// How much there is.
-    Total(u64),
+    /// How much there is, as far as each is known.
+    Total {
+        /// What the machine has.
+        present: Option<u64>,
+        /// What the kernel hands out (`MemTotal`): the rest is its image and what it set aside at boot.
+        managed: Option<u64>,
+    },
     /// By kind of page.
     Kinds(Vec<(PageKind, u64)>),
     /// A control group that has as much as it may have.

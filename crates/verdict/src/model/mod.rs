@@ -155,6 +155,10 @@ pub struct Headline {
     pub place: Option<Place>,
     /// Where the damage was found and told of, if that is not the place.
     pub reporter: Option<Place>,
+    /// What was done at the place when that was found; it need not have done the damage.
+    pub act: Option<Act>,
+    /// Of a reference count that was found wrong: which.
+    pub counter: Option<Counter>,
     /// Who stands still.
     pub subject: Option<Subject>,
     /// What the kernel said, where the class does not say it already.
@@ -165,6 +169,32 @@ pub struct Headline {
     pub stuck: Option<Stuck>,
     /// An error number was used as a pointer, which says more than the class.
     pub error: Option<ErrorPointer>,
+}
+
+/// What a function did when damage was found that others may have done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// It put an entry into a list.
+    ListAdd,
+    /// It took an entry from a list.
+    ListDel,
+    /// It freed an object or memory.
+    Free,
+    /// It asked for memory.
+    Allocate,
+    /// It took a reference.
+    Take,
+    /// It dropped a reference.
+    Drop,
+}
+
+/// A reference count.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Counter {
+    /// In C.
+    pub expr: cexpr::Expr,
+    /// What it was, where the report says that: the kernel has set it to another value since.
+    pub was: Option<u64>,
 }
 
 /// An error number in a pointer.

@@ -183,6 +183,8 @@ pub enum History {
         lived: Option<u64>,
         /// The line.
         line: String,
+        /// Of another oops: whom it was of.
+        of: Option<event::Who>,
     },
 }
 

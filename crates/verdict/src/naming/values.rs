@@ -8,6 +8,7 @@ use crate::model::Spot;
 use crate::naming::names::Namer;
 use arch::dataflow::{Expr, Operand, Sym, cut};
 use base::VirtAddr;
+use kernel::stack::called::{self, Entered};
 
 /// A value, and where it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,9 +125,7 @@ impl Namer<'_> {
 
     fn find_outer(&self) -> Option<Self> {
         let (frame, rest) = self.callers.split_first()?;
-        if frame.how.is_guess() || !frame.is_call || frame.saved.is_some() {
-            return None;
-        }
+        let entered = called::entered(self.s, self.code.entry, frame)?;
         let code = crate::code::function::Code::around(self.s, frame.lookup())?;
         let (call, operand) = code.function.call_before(frame.pc.0)?;
         let set = self.regs.reg_set();
@@ -144,8 +143,13 @@ impl Namer<'_> {
         if out.level > 3 {
             return None;
         }
-        let callee = out.callee(call, operand)?;
-        (callee == self.code.entry.0 || jumps_to(self.s, callee) == Some(self.code.entry.0)).then_some(out)
+        let is_proven = match entered {
+            Entered::Directly => true,
+            Entered::ByPointer => {
+                called::leads_to(self.s, VirtAddr(out.callee(call, operand)?), self.code.entry)
+            }
+        };
+        is_proven.then_some(out)
     }
 
     /// The address that a call leads to.
@@ -164,7 +168,7 @@ impl Namer<'_> {
             Some(n) => Some(n),
             None => {
                 let target = self.code.function.target(call)?;
-                match crate::code::function::thunk_register(self.s, VirtAddr(target)) {
+                match called::thunk_register(self.s, VirtAddr(target)) {
                     Some(n) => Some(n),
                     None => return Some(target),
                 }
@@ -172,19 +176,4 @@ impl Namer<'_> {
         };
         Some(self.value(flow.register(call, register?)?)?.value)
     }
-}
-/// Where a function that does nothing but jump to another leads (`memcpy` to the version for this processor): its
-/// arguments are the other's.
-fn jumps_to(s: &kernel::Session, at: u64) -> Option<u64> {
-    let code = s.mem().bytes(VirtAddr(at), 16).ok()?;
-    let mut from = 0;
-    if code.starts_with(&[0xf3, 0x0f, 0x1e, 0xfa]) {
-        from = 4; // endbr64
-    }
-    let (displacement, length) = match code.get(from..)? {
-        [0xe9, a, b, c, d, ..] => (i64::from(i32::from_le_bytes([*a, *b, *c, *d])), 5),
-        [0xeb, a, ..] => (i64::from(a.cast_signed()), 2),
-        _ => return None,
-    };
-    Some(at.wrapping_add(u64::try_from(from).ok()? + length).wrapping_add_signed(displacement))
 }

@@ -117,7 +117,11 @@ fn expression(
         commands: vec!["log".into(), format!("dis -x {}", code.symbol)],
     };
     let text = format!("call {callee}");
-    Some((accessed, row, CodeLine::Instruction { at: code.offset(call), text, jump: None }))
+    Some((
+        accessed,
+        row,
+        CodeLine::Instruction { at: code.offset(call), text, jump: None, names: Vec::new() },
+    ))
 }
 
 /// Of a report of KASAN: the object, and who allocated and freed it.

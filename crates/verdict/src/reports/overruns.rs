@@ -104,7 +104,7 @@ pub(crate) fn access(
         Some((namer, code, call, callee)) => {
             let rows = [argument(namer, *call, 0, level), argument(namer, *call, 1, level)];
             let text = format!("call {callee}");
-            let line = CodeLine::Instruction { at: code.offset(*call), text, jump: None };
+            let line = CodeLine::Instruction { at: code.offset(*call), text, jump: None, names: Vec::new() };
             (rows.into_iter().flatten().collect(), vec![line])
         }
         None => (Vec::new(), Vec::new()),

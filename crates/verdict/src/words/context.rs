@@ -14,6 +14,14 @@ impl fmt::Display for Context {
                 cpu.iter().try_for_each(|cpu| write!(f, " on CPU {cpu}"))
             }
             Context::Syscall(call) => call.fmt(f),
+            Context::Process { command, inner, cgroup, container } => {
+                let command = command.as_ref().map(|words| format!("command line: {}", shell(words)));
+                let inner = inner.map(|pid| format!("PID {pid} in its namespace"));
+                let cgroup = cgroup.as_ref().map(|path| format!("cgroup {path}"));
+                let container = container.as_ref().map(|id| format!("container {id}"));
+                // to the line's end, as a report that leaves out names has it
+                f.write_str(&joined([inner, container, cgroup, command].into_iter().flatten(), "; "))
+            }
             Context::Workqueue(work) => write!(f, "workqueue {work}"),
             Context::Cpus { whose, busy, more, idle } => {
                 f.write_str(match whose {
@@ -274,5 +282,20 @@ fn exit(f: &mut fmt::Formatter<'_>, code: u32) -> fmt::Result {
             let name = SIGNALS.iter().find(|(number, _)| *number == n);
             name.iter().try_for_each(|(_, name)| write!(f, " ({name})"))
         }
+    }
+}
+
+/// Words as a shell takes them, cut where they are long.
+fn shell(words: &[String]) -> String {
+    const MAX: usize = 160;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quoted = |word: &String| match !word.is_empty() && word.chars().all(plain) {
+        true => word.clone(),
+        false => format!("{word:?}"),
+    };
+    let all = joined(words.iter().map(quoted), " ");
+    match all.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{}…", all.get(..end).unwrap_or(&all)),
+        None => all,
     }
 }

@@ -12,7 +12,17 @@ pub(super) fn size(bytes: u64) -> String {
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Memory::Total(bytes) => write!(f, "memory: {} MiB", bytes >> 20),
+            Memory::Total { present, managed: Some(managed) } => {
+                write!(f, "memory: {} MiB that the kernel hands out (MemTotal)", managed >> 20)?;
+                present.iter().try_for_each(|all| write!(f, ", of {} MiB that the machine has", all >> 20))
+            }
+            Memory::Total { present, managed: None } => {
+                let all = present.map_or_else(|| "?".to_owned(), |all| (all >> 20).to_string());
+                write!(
+                    f,
+                    "memory: {all} MiB that the machine has; how much of it the kernel hands out is not known"
+                )
+            }
             Memory::Kinds(kinds) => {
                 let each = kinds.iter().map(|(kind, bytes)| format!("{kind} {}", size(*bytes)));
                 write!(f, "pages: {}", joined(each, ", "))

@@ -51,13 +51,18 @@ impl fmt::Display for Says {
 }
 
 impl fmt::Display for CodeLine {
-    /// `+26 jb +102 -> trap`
+    /// `+0x1a jb +0x66 -> trap`; `+0x8 cmp %eax,0x18(%rdi)   (%eax is q->lost, 0x18(%rdi) is q->limit)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CodeLine::In(function) => write!(f, "in {function}:"),
-            CodeLine::Instruction { at, text, jump } => {
+            CodeLine::Instruction { at, text, jump, names } => {
                 write!(f, "{at} {text}")?;
-                jump.iter().try_for_each(|jump| jump.fmt(f))
+                jump.iter().try_for_each(|jump| jump.fmt(f))?;
+                if names.is_empty() {
+                    return Ok(());
+                }
+                let each = names.iter().map(|(operand, expr)| format!("{operand} is {}", expr.for_reader()));
+                write!(f, "   ({})", joined(each, ", "))
             }
         }
     }

@@ -39,17 +39,19 @@ impl fmt::Display for Module {
                     let module = module.as_deref().unwrap_or("the kernel");
                     write!(f, "; called from {module} ({function})")?;
                 }
-                caller.iter().try_for_each(|place| write!(f, "; {}", called_by(place)))
+                // the death is in what the module called
+                caller.iter().try_for_each(|place| write!(f, "; it called the kernel {}", at(place)))
             }
-            Module::CalledBy(place) => f.write_str(&called_by(place)),
+            Module::CalledBy(place) => write!(f, "the function that died was called {}", at(place)),
         }
     }
 }
 
-fn called_by(place: &Place) -> String {
+/// `at job_finish+0x16 [zoo], zoo/lists.c:39`
+fn at(place: &Place) -> String {
     match (&place.file, place.line) {
-        (Some(file), Some(line)) => format!("called by {place}, {}:{line}", shown_path(file)),
-        _ => format!("called by {place}"),
+        (Some(file), Some(line)) => format!("at {place}, {}:{line}", shown_path(file)),
+        _ => format!("at {place}"),
     }
 }
 
@@ -93,10 +95,11 @@ impl fmt::Display for History {
                 write!(f, "before: {}{line}", time(at))?;
                 of.iter().try_for_each(|who| f.write_str(&on_whom(who)))
             }
-            History::After { at, lived, line } => {
+            History::After { at, lived, line, of } => {
                 write!(f, "after: {}", time(at))?;
                 lived.iter().try_for_each(|s| write!(f, "the machine lived on for {s} s, until "))?;
-                f.write_str(line)
+                f.write_str(line)?;
+                of.iter().try_for_each(|who| f.write_str(&on_whom(who)))
             }
         }
     }

@@ -1,7 +1,9 @@
 //! How the parts of a verdict read.
 
 use super::*;
-use crate::model::{Allocator, Context, For, Known, LostOwner, Met, Stuck, Who};
+use crate::model::{
+    Act, Allocator, Context, Counter, For, Headline, Known, LostOwner, Met, Place as CodePlace, Stuck, Who,
+};
 use base::VirtAddr;
 use kernel::log::event::{Class, Subject};
 use kernel::mm::kfence::{Guarded, Place, State};
@@ -32,6 +34,21 @@ fn subjects() {
 #[test]
 fn sizes() {
     assert_eq!((memory::size(5 << 20), memory::size(8192)), ("5 MiB".to_owned(), "8 KiB".to_owned()));
+}
+
+#[test]
+fn how_much_memory_there_is_says_which_figure_it_is() {
+    use crate::model::Memory;
+    let total = |present, managed| Memory::Total { present, managed }.to_string();
+    assert_eq!(
+        total(Some(512 << 20), Some(469 << 20)),
+        "memory: 469 MiB that the kernel hands out (MemTotal), of 512 MiB that the machine has"
+    );
+    assert_eq!(total(None, Some(469 << 20)), "memory: 469 MiB that the kernel hands out (MemTotal)");
+    assert_eq!(
+        total(Some(512 << 20), None),
+        "memory: 512 MiB that the machine has; how much of it the kernel hands out is not known"
+    );
 }
 
 #[test]
@@ -143,4 +160,95 @@ fn error_numbers_used_as_pointers() {
     let said = |from, returned| ErrorPointer { error: "-ENOENT".into(), from, returned }.to_string();
     assert_eq!(said(Expr::call("acc_clk_get", Vec::new()), true), "ERR_PTR(-ENOENT) from acc_clk_get()");
     assert_eq!(said(Expr::ident("p").arrow("clk"), false), "ERR_PTR(-ENOENT) in p->clk");
+}
+
+#[test]
+fn who_found_damage_is_not_told_as_who_did_it() {
+    use cexpr::Expr;
+    let place = |function: &str, offset, module: Option<&str>| CodePlace {
+        function: function.into(),
+        offset,
+        module: module.map(str::to_owned),
+        ..CodePlace::default()
+    };
+    let said = |class, reporter: Option<CodePlace>, act, counter, said: &str| {
+        Headline {
+            class,
+            hang: false,
+            of_log: false,
+            place: Some(place("job_end", 0x16, Some("zoo"))),
+            reporter,
+            act,
+            counter,
+            subject: None,
+            said: Some(said.to_owned()).filter(|said| !said.is_empty()),
+            caller: None,
+            stuck: None,
+            error: None,
+        }
+        .to_string()
+    };
+    let check = || Some(place("__list_del_entry_valid", 0x5c, None));
+    assert_eq!(
+        said(Class::ListCorruption, check(), Some(Act::ListDel), None, "list_del corruption"),
+        "list corruption, found by __list_del_entry_valid+0x5c as job_end+0x16 [zoo] removed an entry from a list: \
+         list_del corruption"
+    );
+    assert_eq!(
+        said(Class::ListCorruption, check(), None, None, ""),
+        "list corruption, found in job_end+0x16 [zoo] by __list_del_entry_valid+0x5c"
+    );
+    assert_eq!(
+        said(Class::SlabCorruption, None, Some(Act::Free), None, "BUG a: Right Redzone overwritten"),
+        "slab corruption, found as job_end+0x16 [zoo] freed memory: BUG a: Right Redzone overwritten"
+    );
+    let count = |was| Some(Counter { expr: Expr::ident("job").arrow("users"), was });
+    let check = || Some(place("refcount_warn_saturate", 0x97, None));
+    assert_eq!(
+        said(Class::Refcount, check(), Some(Act::Take), count(Some(0)), "addition on 0; use-after-free."),
+        "reference count error, found by refcount_warn_saturate+0x97 as job_end+0x16 [zoo] took a reference in \
+         job->users, which was 0: addition on 0; use-after-free."
+    );
+    assert_eq!(
+        said(Class::Refcount, check(), Some(Act::Drop), count(None), ""),
+        "reference count error, found by refcount_warn_saturate+0x97 as job_end+0x16 [zoo] dropped a reference in \
+         job->users"
+    );
+    let allocator = || Some(place("kmem_cache_free", 0x2f7, None));
+    assert_eq!(
+        said(Class::Bug, allocator(), Some(Act::Free), None, ""),
+        "kernel BUG: assertion failed in kmem_cache_free+0x2f7 as job_end+0x16 [zoo] freed memory"
+    );
+    assert_eq!(
+        said(Class::Bug, allocator(), None, None, ""),
+        "kernel BUG: assertion failed in job_end+0x16 [zoo], found by kmem_cache_free+0x2f7"
+    );
+}
+
+#[test]
+fn another_oops_is_told_with_its_own_cpu_and_task() {
+    use crate::model::History;
+    let of = Some(kernel::log::event::Who { cpu: Some(0), pid: Some(9), comm: Some("cat".into()) });
+    let said = History::After { at: None, lived: None, line: "kernel BUG at b.c:2!".into(), of };
+    assert_eq!(said.to_string(), "after: kernel BUG at b.c:2!, on CPU 0 in cat[9]");
+}
+
+#[test]
+fn whose_process_it_was() {
+    let said = |command: &[&str], inner, cgroup: Option<&str>, container: Option<&str>| {
+        Context::Process {
+            command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            inner,
+            cgroup: cgroup.map(str::to_owned),
+            container: container.map(str::to_owned),
+        }
+        .to_string()
+    };
+    assert_eq!(said(&["dd", "if=/dev/vda"], None, None, None), "command line: dd if=/dev/vda");
+    assert_eq!(
+        said(&["sh", "-c", "echo a; b", ""], Some(7), Some("/docker/0123"), Some("0123")),
+        "PID 7 in its namespace; container 0123; cgroup /docker/0123; command line: sh -c \"echo a; b\" \"\""
+    );
+    let long = said(&["x".repeat(500).as_str()], None, None, None);
+    assert_eq!(long.chars().count(), "command line: ".len() + 161);
 }

@@ -310,12 +310,30 @@ fn symbol_count(found: &kernel::KernelSymbols) -> Cell {
     }
 }
 
+/// How many symbols there are, and where they are from.
+fn symbols_line(found: &kernel::KernelSymbols, out: &mut Record) {
+    let line = label("SYMBOLS");
+    match found.problem.as_ref().filter(|_| found.table.is_empty()) {
+        Some(why) => {
+            // what was tried is told below
+            out.line(
+                line.text("none: neither a vmlinux nor the dump's kallsyms nor a System.map gives them"),
+            );
+            out.hidden("count", Cell::absent("none", why.clone()).lost_if(found.is_lost));
+            out.hidden("from", Cell::Null);
+        }
+        None => {
+            out.line(
+                line.field("count", symbol_count(found)).text(" from ").field("from", found.from.clone()),
+            );
+        }
+    }
+}
+
 fn symbols(s: &Session) -> Record {
     let mut out = Record::new();
     let found = s.kernel_symbols();
-    out.line(
-        label("SYMBOLS").field("count", symbol_count(found)).text(" from ").field("from", found.from.clone()),
-    );
+    symbols_line(found, &mut out);
     if let Some(why) = &found.problem {
         out.lacking(found.is_lost, format!("symbols: {why}"));
     }
@@ -454,5 +472,23 @@ mod tests {
         assert_eq!(left_out(0), "nothing left out");
         assert_eq!(left_out(17), "left out: zero pages, free pages");
         assert!(left_out(31).ends_with("private page cache, user data, free pages"));
+    }
+
+    #[test]
+    fn no_symbols_are_from_nowhere() {
+        let found = |problem: Option<&str>| kernel::KernelSymbols {
+            table: std::sync::Arc::new(debuginfo::symtab::SymbolTable::empty()),
+            lost: 0,
+            from: "nowhere".into(),
+            problem: problem.map(str::to_owned),
+            is_lost: true,
+        };
+        let mut out = Record::new();
+        symbols_line(&found(Some("kallsyms is not in the dump")), &mut out);
+        let line = out.items.iter().find_map(|item| match item {
+            report::Item::Line(line) => Some(line),
+            _ => None,
+        });
+        assert!(line.unwrap().fields().next().is_none(), "neither a count nor a source is shown: {line:?}");
     }
 }

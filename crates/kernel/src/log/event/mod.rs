@@ -64,6 +64,8 @@ pub struct Event {
     pub earlier: Vec<Earlier>,
     /// What it died of in the end, where it lived on after this.
     pub later: Option<(usize, String)>,
+    /// The CPU and the task of that, where its report names them.
+    pub later_of: Option<Who>,
 }
 
 /// A report that the machine survived.
@@ -294,7 +296,11 @@ impl Log<'_> {
             at,
             earlier: Vec::new(),
             later: self.later(at, class),
+            later_of: None,
         };
+        let another = event.later.as_ref().filter(|(_, line)| panic_words(line).is_none());
+        event.later_of =
+            another.and_then(|(n, line)| oops::task_of(self.lines, *n).filter(|_| !line.contains("CPU")));
         self.refine(&mut event);
         event.asserted = self.asserted(&event);
         self.before(&mut event);
@@ -370,12 +376,14 @@ impl Log<'_> {
     fn later(&self, at: usize, class: Class) -> Option<(usize, String)> {
         let panic_at = self.panic_at?;
         let words = self.lines.get(panic_at).and_then(|l| panic_words(l))?;
-        let ended = end_of_report(self.lines, at, panic_at)?;
-        // the panic of the very oops, and the one that it was made into
-        let another = self.signs.iter().find(|s| s.at > ended && s.fate == Fate::Deadly);
-        if let Some(sign) = another {
+        // another oops, of this CPU or of another one while this one died
+        let is_another =
+            |s: &&Sign| s.at > at && s.fate == Fate::Deadly && !is_one_oops(self.lines, at, s.at);
+        if let Some(sign) = self.signs.iter().find(is_another) {
             return Some((sign.at, self.line(sign.at)));
         }
+        // the panic of the very oops, and the one that it was made into
+        end_of_report(self.lines, at, panic_at)?;
         let own = matches!(panic_class(words), Some(Class::Unknown)) || panic_class(words) == Some(class);
         (!own).then(|| (panic_at, self.line(panic_at)))
     }
@@ -398,7 +406,7 @@ impl Log<'_> {
             // of an oops its first message: what it is called by the processor stands behind
             if sign.fate == Fate::Deadly
                 && let Some(from) = oops_at.replace(sign.at)
-                && is_one_report(self.lines, from, sign.at)
+                && is_one_oops(self.lines, from, sign.at)
             {
                 continue;
             }
@@ -425,6 +433,17 @@ fn end_of_report(lines: &[&str], from: usize, to: usize) -> Option<usize> {
 /// long, as the end of one can be lost.
 fn is_one_report(lines: &[&str], from: usize, to: usize) -> bool {
     end_of_report(lines, from, to).is_none() && to.saturating_sub(from) <= oops::MAX_LINES
+}
+
+/// True where two messages are of one oops: between those of two stands the number of the first (`Oops: 0002 [#1]`), also where
+/// the second came while the first was told of.
+fn is_one_oops(lines: &[&str], from: usize, to: usize) -> bool {
+    let is_numbered = |line: &&str| {
+        let number = line.split_once(" [#").and_then(|(_, rest)| rest.split_once(']'));
+        number.is_some_and(|(n, _)| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()))
+    };
+    is_one_report(lines, from, to)
+        && !lines.get(from..to).is_some_and(|between| between.iter().any(is_numbered))
 }
 
 /// The class of a page fault in kernel mode, by its address and error code (bits: 0 protection,

@@ -10,8 +10,8 @@
 use super::forms::{FATAL_EXCEPTION, PANIC_ON_TAINT};
 use super::oops::{self, Oops};
 use super::{
-    Class, Event, Fate, Log, Sign, class_of, end_of_report, is_one_report, panic_class, panic_line,
-    panic_words,
+    Class, Event, Fate, Log, Sign, class_of, end_of_report, is_one_oops, is_one_report, panic_class,
+    panic_line, panic_words,
 };
 use crate::log::lines::Lines;
 use crate::sched::panic;
@@ -199,10 +199,12 @@ impl Oopses<'_> {
     /// True where the first of two neighbours caused the other, or both are of one report.
     fn is_caused(&self, cause: usize, n: usize) -> bool {
         let (Some(cause), Some(sign)) = (self.deadly.get(cause), self.deadly.get(n)) else { return false };
-        if is_one_report(self.before, cause.at, sign.at) {
-            return true;
-        }
         let (one, other) = (oops::read(self.before, cause.at), oops::read(self.before, sign.at));
+        if is_one_report(self.before, cause.at, sign.at) {
+            // another CPU's, which came while the first was reported
+            let differ = one.cpu.zip(other.cpu).is_some_and(|(one, other)| one != other);
+            return is_one_oops(self.before, cause.at, sign.at) || !differ;
+        }
         one.pid.is_some()
             && (one.pid, &one.comm) == (other.pid, &other.comm)
             && other.trace().any(|name| EXITS.contains(&name))
@@ -341,6 +343,24 @@ mod tests {
         let second = oops(BUG, 1, 77, "exit_mm+0x1/0x2", "do_exit+0x1/0x2");
         let e = of(&format!("{first}{second}Kernel panic - not syncing: Fatal exception"));
         assert_eq!((e.line.as_str(), e.later), (NULL, Some((7, BUG.to_owned()))));
+        // another CPU's while the first one's was printed: the stack tells which it died of, and the other is told with its own
+        let begun = first.replace("---[ end trace 0 ]---\n", "");
+        let other = oops(BUG, 0, 9, "h+0x1/0x2", "k+0x1/0x2").replace("[#1]", "[#2]");
+        let both =
+            format!("{begun}{other}---[ end trace 1 ]---\nKernel panic - not syncing: Fatal exception");
+        let lines: Vec<&str> = both.lines().collect();
+        let whose = |pid: i32| choose(&lines, false, &mut |oops| oops.pid.map(|own| own == pid)).unwrap();
+        let e = whose(77);
+        assert_eq!((e.line.as_str(), e.later), (NULL, Some((6, BUG.to_owned()))));
+        assert_eq!(e.later_of, Some(Who { cpu: Some(0), pid: Some(9), comm: Some("cat".to_owned()) }));
+        let e = whose(9);
+        assert_eq!((e.line.as_str(), e.later, e.earlier.len()), (BUG, None, 1));
+        assert_eq!(e.earlier[0].who.as_ref().and_then(|who| who.pid), Some(77));
+        // the same CPU's, in the middle of it: the first is what it died of
+        let again = oops(BUG, 1, 77, "h+0x1/0x2", "k+0x1/0x2").replace("[#1]", "[#2]");
+        let e = of(&format!("{begun}{again}Kernel panic - not syncing: Fatal exception"));
+        assert_eq!((e.line.as_str(), e.later), (NULL, Some((6, BUG.to_owned()))));
+        assert_eq!(e.later_of.and_then(|who| who.cpu), Some(1));
         // another task that exits
         let second = oops(BUG, 1, 78, "exit_mm+0x1/0x2", "do_exit+0x1/0x2");
         assert_eq!(of(&format!("{first}{second}Kernel panic - not syncing: Fatal exception")).line, BUG);

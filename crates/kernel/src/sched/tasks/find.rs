@@ -17,7 +17,7 @@ bind! {
 }
 bind! {
     /// `struct pid`
-    pub(super) struct PidStruct("pid") { tasks: "tasks", numbers: "numbers" }
+    pub(super) struct PidStruct("pid") { tasks: "tasks", numbers: "numbers", level: "level" }
 }
 bind! {
     /// `struct upid`

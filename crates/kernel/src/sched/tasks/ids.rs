@@ -24,6 +24,9 @@ bind! {
     struct SignalIds("signal_struct") { pids: "pids" }
 }
 
+/// So deep pid namespaces may be nested (`MAX_PID_NS_LEVEL`).
+const MAX_LEVEL: u64 = 32;
+
 /// The process group of a task, by the numbers of the first pid namespace.
 ///
 /// # Errors
@@ -38,6 +41,27 @@ pub fn process_group(s: &Session, task: &Task) -> Result<i32> {
 /// It is not known or not in the dump.
 pub fn session_id(s: &Session, task: &Task) -> Result<i32> {
     of_kind(s, task, "PIDTYPE_SID")
+}
+
+/// The number that a task has in its own pid namespace; none where that is the first one.
+///
+/// # Errors
+/// It is not known or not in the dump.
+pub fn inner_number(s: &Session, task: &Task) -> Result<Option<i32>> {
+    let (mem, pid, of_number) = (s.mem(), s.bind::<PidStruct>(), s.bind::<Upid>());
+    let gone = || KernelError::GivenUp { pid: task.pid, what: "struct pid" };
+    // what does not lead back to the task, or has another number, tells nothing
+    let (own, _) = own_number(s, task.at).filter(|(_, number)| *number == task.pid).ok_or_else(gone)?;
+    let level = pid.level.num(mem, own)?;
+    if level > MAX_LEVEL {
+        let why = format!("it is {level} pid namespaces deep");
+        return Err(KernelError::Damaged { what: "struct pid", at: own, why });
+    }
+    if level == 0 {
+        return Ok(None);
+    }
+    let step = of_number.size.ok_or(KernelError::NoType("upid"))?;
+    of_number.nr.i32(mem, pid.numbers.at(own)?.add(level.saturating_mul(step))).map(Some)
 }
 
 /// The number of a kind of id.

@@ -200,6 +200,23 @@ fn a_pid_that_the_kernel_s_own_table_contradicts_is_told() {
 }
 
 #[test]
+fn a_task_has_a_number_in_its_own_namespace() {
+    for old in [false, true] {
+        let (mut k, all, of) = with_pids(6, old, "upid[1]");
+        k.member("pid", ("level", 76, "u32"));
+        // the fourth is 1 in a namespace of its own
+        k.set(of[3], "pid", "level", 1).set(of[3] + 32 + 40, "upid", "nr", 1);
+        k.set(of[4], "pid", "level", 4711);
+        let s = session(&k);
+        let tasks = read_tasks(&s);
+        let of = |n: usize| super::ids::inner_number(&s, tasks.at(VirtAddr(all[n])).unwrap());
+        assert_eq!(of(2).unwrap(), None, "{old}");
+        assert_eq!(of(3).unwrap(), Some(1), "{old}");
+        assert!(matches!(of(4), Err(KernelError::Damaged { .. })), "{old}");
+    }
+}
+
+#[test]
 fn a_tgid_that_the_leader_contradicts_is_told_and_names_no_parent() {
     let (mut k, all, _) = with_pids(6, false, "upid[0]");
     k.set(all[0], "task_struct", "tgid", 4242).word(all[5] + 176, all[4]);

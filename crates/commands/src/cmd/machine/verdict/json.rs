@@ -247,6 +247,7 @@ fn of_context(context: &Context) -> (&'static str, Option<String>) {
         Context::Task(task) => ("task", Some(task.who.to_string())),
         Context::Named { who, .. } => ("task", Some(who.to_string())),
         Context::Syscall(call) => ("system-call", Some(call.name.clone())),
+        Context::Process { cgroup, .. } => ("process", cgroup.clone()),
         Context::Workqueue(name) => ("workqueue", Some(name.clone())),
         Context::Cpus { .. } => ("cpus", None),
         Context::Load { .. } => ("load", None),

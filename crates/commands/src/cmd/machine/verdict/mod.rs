@@ -165,6 +165,9 @@ fn lacks(v: &Verdict, out: &mut Report) {
 /// Where a verdict was shown before debug files came.
 const FULLER: &str = "With the debug files that were fetched meanwhile:";
 
+/// What stands behind a guess.
+const GUESSED: &str = "   [guessed]";
+
 /// Width of the column of heads.
 const HEAD: usize = 11;
 
@@ -250,7 +253,7 @@ fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: 
     }
     if let Some(c) = &v.condition {
         let mut r = Record::new();
-        r.line(head("CONDITION").field("text", c.to_string()));
+        r.line(marked(head("CONDITION").field("text", c.to_string()), c.how, false));
         json::condition(c, &mut r);
         r.list("operands", operands(&c.operands, at, evidence));
         code(&c.code, c.within.as_deref(), &mut r);
@@ -258,7 +261,7 @@ fn shown(v: &Verdict, at: &json::Frames, statement: &[(u32, String)], evidence: 
     }
     if let Some(a) = &v.access {
         let mut r = Record::new();
-        r.line(head("ACCESS").field("text", a.to_string()));
+        r.line(marked(head("ACCESS").field("text", a.to_string()), a.how, false));
         json::access(a, &mut r);
         r.list("operands", operands(&a.operands, at, evidence));
         // of a copy the code is who copied's
@@ -359,7 +362,7 @@ fn section(
     out: &mut Report,
 ) {
     let row = |(n, st): (usize, &Statement)| {
-        let mut r = Record::of(lead(n, name).field("text", st.text()));
+        let mut r = Record::of(marked(lead(n, name).field("text", st.text()), st.how, evidence));
         json::statement(&st.says, at, &mut r);
         proof(&mut r, st.how.word(), &st.commands, evidence);
         r
@@ -416,7 +419,8 @@ fn side_by_side(
     let mut line = String::new();
     let mut lines = Vec::new();
     for st in statements {
-        let text = st.text();
+        let mark = if st.how == How::Guessed { GUESSED } else { "" };
+        let text = st.text() + mark;
         let is_head = matches!(st.says, Says::Related(Related::Object { .. }));
         if !line.is_empty() && (line.len() + text.len() > WIDTH || is_head) {
             lines.push(std::mem::take(&mut line));
@@ -440,6 +444,11 @@ fn side_by_side(
     if !statements.is_empty() {
         out.list(key, statements.iter().map(row).collect());
     }
+}
+
+/// A line of what is a guess, marked; with the evidence a line of its own says how it is known.
+fn marked(line: Line, how: How, evidence: bool) -> Line {
+    if how == How::Guessed && !evidence { line.text(GUESSED) } else { line }
 }
 
 fn proof(r: &mut Record, how: &'static str, commands: &[String], evidence: bool) {
@@ -469,10 +478,11 @@ fn operands(rows: &[Operand], at: &json::Frames, evidence: bool) -> Vec<Record> 
             Some(v) => line.field("text", v.spelt.clone()).left(values),
             None => line.field("text", json::gone(row)),
         };
-        let mut r = match whence.as_str() {
-            "" => Record::of(line),
-            _ => Record::of(line.text("   ").field("where", whence.clone())),
+        let line = match whence.as_str() {
+            "" => line,
+            _ => line.text("   ").field("where", whence.clone()),
         };
+        let mut r = Record::of(marked(line, row.how, evidence));
         if whence.is_empty() {
             r.hidden("where", "");
         }
