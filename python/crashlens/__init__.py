@@ -34,6 +34,7 @@ from ._crashlens import (
     builds_read,
     open,
 )
+from . import fleet
 from .commands import Addr, Hex, Table, command
 from .helpers import cast, container_of
 
@@ -63,5 +64,6 @@ __all__ = [
     "cast",
     "command",
     "container_of",
+    "fleet",
     "open",
 ]

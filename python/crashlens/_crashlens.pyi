@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import pathlib
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union, final, overload
 
 class Error(Exception):
@@ -44,8 +45,19 @@ def open(
 ) -> Dump:
     """Opens a dump (all files of a split one), and perhaps a vmlinux, modules or packages beside it, in any order.
 
+    A dump may be on a server (`http://`, `https://`, `s3://BUCKET/KEY`): what is asked for is read of it, by range.
     `debug_dirs` are further folders to look for debug files in, `search=False` takes only what is named, `force=True` takes a
     vmlinux of another build."""
+
+def find(places: Sequence[Union[str, "os.PathLike[str]"]]) -> Tuple[List["pathlib.Path"], List[str]]:
+    """The dumps in folders, and why a folder could not be looked at."""
+
+def row(
+    file: Union[str, "os.PathLike[str]"],
+    known: Optional[Union[str, "os.PathLike[str]"]] = None,
+    search: bool = True,
+) -> Report:
+    """What one dump died of, as `crashlens triage --json` says it. One that cannot be opened is a row that says why."""
 
 def builds_read() -> int:
     """How many builds of a kernel were read so far: dumps of one build share what depends on it."""
@@ -108,6 +120,9 @@ class Dump:
         """What killed the machine: `verdict()["headline"]`."""
     def cpus(self, online: bool = True) -> List[int]:
         """The CPUs that were on, or those that could be there."""
+    @property
+    def transferred(self) -> Optional[Tuple[int, int]]:
+        """Requests to servers and bytes that they sent; `None` where all files are here."""
     def interrupt(self) -> None:
         """Stops what other threads ask of this dump now."""
 

@@ -4,20 +4,22 @@ use crate::errors::{not_there, of_key, raised};
 use crate::numbers::address;
 use crate::object::Object;
 use crate::own;
+use crate::remote::{self, Remote, Transfers};
 use crate::reports::Report;
 use crate::stack::Stack;
 use crate::task::Task;
 use crate::types::{Type, named};
 use crate::work::{ask, watched};
-use crashlens::{Cancel, Options, Workspace};
+use crashlens::kernel::KernelError;
+use crashlens::{Cancel, Options, ReadAt, Workspace};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 /// What depends on a kernel's build alone, shared by all dumps that this process opens.
-static WORKSPACE: LazyLock<Arc<Workspace>> = LazyLock::new(Arc::default);
+pub(crate) static WORKSPACE: LazyLock<Arc<Workspace>> = LazyLock::new(Arc::default);
 
 /// The most bytes that one call reads.
 const MOST: u64 = 1 << 32;
@@ -27,6 +29,49 @@ const MOST: u64 = 1 << 32;
 pub(crate) struct Dump {
     pub(crate) dump: crashlens::Dump,
     names: Vec<PathBuf>,
+    remote: Vec<Transfers>,
+}
+
+/// The files that a dump is opened of, here and on servers.
+pub(crate) struct Files {
+    here: Vec<PathBuf>,
+    remote: Vec<(PathBuf, Remote)>,
+}
+
+impl Files {
+    /// Asks the servers for the beginnings of theirs.
+    pub(crate) fn of(names: Vec<PathBuf>, cancel: &Cancel) -> Result<Self, crashlens::Error> {
+        let mut out = Self { here: Vec::new(), remote: Vec::new() };
+        for name in names {
+            let Some(url) = remote::url(&name) else {
+                out.here.push(name);
+                continue;
+            };
+            let shown = remote::shown(url);
+            let failed = |e| KernelError::Open(format!("{}: {e}", shown.display()));
+            let object = Remote::open(url, cancel).map_err(failed)?;
+            out.remote.push((shown, object));
+        }
+        Ok(out)
+    }
+    /// A file's name as it is told.
+    pub(crate) fn shown(name: &Path) -> PathBuf {
+        remote::url(name).map_or_else(|| name.to_owned(), remote::shown)
+    }
+    /// Opens the dump; also what tells how much is asked of servers.
+    pub(crate) fn open(
+        self,
+        options: Options,
+    ) -> Result<(crashlens::Dump, Vec<Transfers>), crashlens::Error> {
+        let options = self.here.iter().fold(options, |options, file| options.file(file));
+        let transfers = self.remote.iter().map(|(_, object)| object.transfers()).collect();
+        if self.remote.is_empty() {
+            return Ok((crashlens::Dump::open_with(options)?, transfers));
+        }
+        let readers =
+            self.remote.into_iter().map(|(name, object)| (name, Box::new(object) as Box<dyn ReadAt>));
+        Ok((crashlens::Dump::from_readers(readers.collect(), options)?, transfers))
+    }
 }
 
 /// A symbol, and how far into it an address is.
@@ -53,10 +98,13 @@ pub(crate) fn open(
     }
     let cancel = Cancel::new();
     let mut options = Options::new().search(search).force(force).workspace(&WORKSPACE).cancel(&cancel);
-    options = files.iter().fold(options, |options, file| options.file(file));
     options = debug_dirs.iter().fold(options, |options, dir| options.debug_dir(dir));
-    let opened = watched(py, move || crashlens::Dump::open_with(options), move || cancel.cancel())?;
-    Ok(Dump { dump: opened.map_err(|e| raised(py, &e))?, names: files })
+    let names = files.iter().map(|file| Files::shown(file)).collect();
+    let own = cancel.clone();
+    let open = move || Files::of(files, &own).and_then(|files| files.open(options));
+    let opened = watched(py, open, move || cancel.cancel())?;
+    let (dump, remote) = opened.map_err(|e| raised(py, &e))?;
+    Ok(Dump { dump, names, remote })
 }
 
 /// How many builds of a kernel were read so far: dumps of one build share what depends on it.
@@ -67,7 +115,7 @@ pub(crate) fn builds_read() -> u64 {
 
 impl Dump {
     pub(crate) const fn new(dump: crashlens::Dump, names: Vec<PathBuf>) -> Self {
-        Self { dump, names }
+        Self { dump, names, remote: Vec::new() }
     }
     fn tasks_of(&self, tasks: Vec<crashlens::Task>) -> Vec<Task> {
         tasks.into_iter().map(|task| Task(task, self.dump.clone())).collect()
@@ -203,6 +251,12 @@ impl Dump {
     #[getter]
     fn files(&self) -> Vec<String> {
         self.names.iter().map(|name| name.display().to_string()).collect()
+    }
+    /// Requests to servers and bytes that they sent; `None` where all files are here.
+    #[getter]
+    fn transferred(&self) -> Option<(u64, u64)> {
+        let all = self.remote.iter().map(Transfers::so_far);
+        all.reduce(|one, other| (one.0.saturating_add(other.0), one.1.saturating_add(other.1)))
     }
     fn interrupt(&self) {
         self.dump.interrupt();

@@ -8,9 +8,11 @@
 
 mod dump;
 mod errors;
+mod fleet;
 mod numbers;
 mod object;
 mod own;
+mod remote;
 mod reports;
 mod stack;
 mod task;
@@ -26,6 +28,8 @@ mod _crashlens {
     use crate::dump::{Dump, Symbol, builds_read, open};
     #[pymodule_export]
     use crate::errors::{CommandError, Error, ExpressionError, FaultError, Interrupted, WalkError};
+    #[pymodule_export]
+    use crate::fleet::{find, row};
     #[pymodule_export]
     use crate::object::Object;
     #[pymodule_export]

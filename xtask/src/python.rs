@@ -34,7 +34,7 @@ impl Default for Args {
 }
 
 /// What the tests need of PyPI; versions that break nothing unasked.
-const PACKAGES: &[&str] = &["maturin>=1.7,<2", "pytest>=8", "numpy", "mypy>=1.18"];
+const PACKAGES: &[&str] = &["maturin>=1.7,<2", "pytest>=8", "numpy", "mypy>=1.18", "pyarrow", "distributed"];
 
 /// How many times as fast as drgn's the walk has to be.
 const TIMES: f64 = 5.0;

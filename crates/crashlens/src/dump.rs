@@ -114,6 +114,12 @@ impl Dump {
         Self(Handle::new(layers, cancel))
     }
 
+    /// The files, the machine and the kernel below, for the crates beside this one.
+    #[must_use]
+    pub fn layers(&self) -> &Layers {
+        self.0.layers()
+    }
+
     /// The dump that a value is of.
     #[must_use]
     pub fn of(value: &Value) -> Self {

@@ -100,6 +100,18 @@ impl Row {
         }
     }
 
+    /// Of a dump that could not be opened.
+    #[must_use]
+    pub fn unopened(file: &Path, why: &str) -> Self {
+        Self::failed(&Stamped::of(file), why)
+    }
+
+    /// Of a dump that is open; `known` is a folder of known issues beside those that are built in.
+    #[must_use]
+    pub fn of(file: &Path, layers: &Layers, known: Option<&Path>) -> Self {
+        of_layers(&Stamped::of(file), layers, known)
+    }
+
     /// What the kernel did not tell headers, notes and the log may.
     fn tell_of_headers(&mut self, layers: &Layers) {
         self.release = headers::release(self.release.clone(), layers);
