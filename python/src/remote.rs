@@ -66,6 +66,8 @@ struct Inner {
     len: u64,
     block: u64,
     runtime: Runtime,
+    /// What of its URL is not told.
+    secret: Option<String>,
     cancel: Cancel,
     blocks: Mutex<Blocks>,
     /// A block came, or will not come.
@@ -123,6 +125,7 @@ impl Remote {
             len: LONGEST,
             block: SMALL,
             runtime,
+            secret: url.authority().rsplit_once('@').map(|(secret, _)| format!("{secret}@")),
             cancel: cancel.clone(),
             blocks: Mutex::default(),
             came: Condvar::new(),
@@ -180,6 +183,12 @@ impl Inner {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// An error of the server's, without the password that its URL may have.
+    fn failed(&self, e: &object_store::Error) -> io::Error {
+        let text = e.to_string();
+        failed(self.secret.as_ref().map_or(text.clone(), |secret| text.replace(secret, "")))
+    }
+
     /// Asks for a range of the object, which ends where the object ends.
     fn request(&self, range: Range<u64>) -> io::Result<(Vec<u8>, object_store::ObjectMeta)> {
         let options = GetOptions {
@@ -196,7 +205,7 @@ impl Inner {
             tokio::pin!(ask);
             loop {
                 tokio::select! {
-                    answer = &mut ask => break answer.map_err(failed),
+                    answer = &mut ask => break answer.map_err(|e| self.failed(&e)),
                     () = tokio::time::sleep(TICK) => if self.cancel.is_cancelled() {
                         break Err(failed("interrupted"));
                     }

@@ -38,7 +38,7 @@ def serving(files):
 
         def do_GET(self):
             state.requests += 1
-            state.headers.append(dict(self.headers))
+            state.headers.append({name.lower(): value for name, value in self.headers.items()})
             time.sleep(state.delay)
             data = state.files.get(self.path)
             if state.fault == "silent":
