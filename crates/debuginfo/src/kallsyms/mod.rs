@@ -24,8 +24,12 @@ mod few;
 mod layout;
 mod module;
 mod names;
+mod packed;
+#[cfg(test)]
+mod packed_tests;
 mod repair;
 mod scan;
+mod sorted;
 #[cfg(test)]
 mod testgen;
 #[cfg(test)]
@@ -41,6 +45,10 @@ pub use scan::{find, find_behind, fuzz_scan};
 use crate::symtab::{self, SymbolTable, SymbolTableBuilder};
 use base::{Fault, VirtAddr, VirtRead};
 use names::{NameBlock, Tokens};
+use packed::Packed;
+use sorted::Sorted;
+use std::ops::Range;
+use std::sync::Arc;
 use values::Values;
 
 /// More symbols than any kernel has.
@@ -85,7 +93,7 @@ impl Kallsyms {
         names: &NameBlock,
         values: Values,
     ) -> Result<Self, KallsymsError> {
-        let tokens = Tokens::read(mem, at.token_table, at.token_index)?;
+        let tokens = Arc::new(Tokens::read(mem, at.token_table, at.token_index)?);
         let layout = Layout {
             count,
             names: at.names,
@@ -96,19 +104,26 @@ impl Kallsyms {
             values: at.values(),
             form: values.form,
         };
-        let (table, lost) = assemble(names, &tokens, &values, at.names)?;
+        let packed = packed::Names::of(names, &tokens).filter(|names| values.is_whole(names.count()));
+        let (mut table, lost) = match packed {
+            Some(names) => {
+                let sorted = Sorted::read(mem, &layout, at.array, &names);
+                (SymbolTable::of(Box::new(Packed::new(names, values, sorted)), Vec::new(), Vec::new()), 0)
+            }
+            None => assemble(names, &tokens, &values)?,
+        };
+        table.set_bounds(bounds(&table, at.names)?);
         Ok(Self { table, layout, lost })
     }
 }
 
-/// Names and addresses into a table, checked for sense; and how many of them are lost.
+/// Names and addresses into a table, each name unpacked; and how many of them are lost.
 fn assemble(
     names: &NameBlock,
     tokens: &Tokens,
     addrs: &Values,
-    inside: VirtAddr,
 ) -> Result<(SymbolTable, usize), KallsymsError> {
-    let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.len().saturating_mul(3));
+    let mut builder = SymbolTableBuilder::with_capacity(addrs.len(), names.bytes().len().saturating_mul(3));
     let mut lost = 0;
     // the last symbol's address, and how many addresses behind it are lost
     let mut last = 0_u64;
@@ -157,13 +172,12 @@ fn assemble(
     if places > 0 {
         builder.lose_places(last.saturating_add(1), places);
     }
-    Ok((check_and_bound(builder, inside)?, lost))
+    Ok((builder.build(), lost))
 }
 
 /// The image's landmarks must be there and be kernel addresses, and the image that they bound must
-/// have kallsyms itself inside: a table read in the wrong form fails here.
-fn check_and_bound(builder: SymbolTableBuilder, inside: VirtAddr) -> Result<SymbolTable, KallsymsError> {
-    let mut table = builder.build();
+/// have kallsyms itself inside: a table read in the wrong form fails here. What belongs together.
+fn bounds(table: &SymbolTable, inside: VirtAddr) -> Result<Vec<Range<u64>>, KallsymsError> {
     let kernel = |name: &str| table.addr(name).filter(|a| a.in_upper_half()).map(|a| a.0);
     let Some(text) = kernel("_text").or_else(|| kernel("_stext")) else {
         return Err(KallsymsError::NoText { found: table.addr("_text").or_else(|| table.addr("_stext")) });
@@ -192,8 +206,7 @@ fn check_and_bound(builder: SymbolTableBuilder, inside: VirtAddr) -> Result<Symb
     if let (Some(from), Some(to)) = (table.addr("__per_cpu_start"), table.addr("__per_cpu_end")) {
         bounds.push(from.0..to.0);
     }
-    table.set_bounds(bounds);
-    Ok(table)
+    Ok(bounds)
 }
 
 /// As many of `len` bytes as can be read in one piece.

@@ -2,10 +2,13 @@
 
 use super::repair::{self, BLOCK};
 use super::{Addresses, KallsymsError, MAX_SYMBOLS, read_up_to};
-use base::{Bytes, VirtAddr, VirtRead};
+use base::{Bytes, Fault, VirtAddr, VirtRead};
+use std::sync::Arc;
 
 /// No token is longer: a name has at most 511 letters (KSYM_NAME_LEN).
 const MAX_TOKEN: usize = 512;
+/// Of whole names it is kept where every so many begin.
+pub(super) const STRIDE: usize = 32;
 /// Bytes of a token that are copied at once.
 const CHUNK: usize = 16;
 
@@ -49,6 +52,19 @@ impl Tokens {
             short.push((first, u16::try_from(len).map_err(|_| n)?));
         }
         if short.len() == 256 { Ok(Self { short, long }) } else { Err(short.len()) }
+    }
+
+    /// A token.
+    pub(super) fn token(&self, byte: u8) -> &[u8] {
+        let number = usize::from(byte);
+        let Some((chunk, len)) = self.short.get(number) else { return &[] };
+        let short = chunk.get(..usize::from(*len));
+        short.or_else(|| self.long.get(number).map(Vec::as_slice)).unwrap_or_default()
+    }
+
+    /// True where no token has a character that no name has.
+    pub(super) fn are_graphic(&self) -> bool {
+        (0..=u8::MAX).all(|byte| self.token(byte).iter().all(u8::is_ascii_graphic))
     }
 
     /// For each token whether the letter and the name of one of `wanted` can begin with it.
@@ -98,7 +114,10 @@ pub(super) fn split(names: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The packed names of all symbols.
 pub(super) struct NameBlock {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
+    count: usize,
+    /// Of whole names where every [`STRIDE`]th begins; else nothing.
+    strides: Arc<Vec<u32>>,
     /// Of damaged names where every 256th begins, `None` where those up to the next are lost; else nothing.
     starts: Vec<Option<usize>>,
     /// Where the markers are: behind the names.
@@ -115,27 +134,30 @@ impl NameBlock {
         }
         let count = count as usize;
         let fault = |f| KallsymsError::fault("kallsyms_names", f);
-        // names are 11 to 13 bytes on average; what follows them is read along, and is the markers
-        let mut bytes = read_up_to(mem, at, count * 16 + 4096).map_err(fault)?;
+        // names are 11 to 14 bytes on average, and what follows them is not wanted
+        let mut bytes = read_up_to(mem, at, count * 11 + 1024).map_err(fault)?;
         let mut walked = Walk::default();
         while !walked.advance(&bytes, count) {
-            let more =
-                read_up_to(mem, at.add(bytes.len() as u64), bytes.len().min(16 << 20)).map_err(fault)?;
-            bytes.extend_from_slice(&more);
+            let have = bytes.len();
+            let average = have / walked.index.max(1) + 1;
+            let more = ((count - walked.index) * average).clamp(1024, have.clamp(1024, 16 << 20));
+            extend(mem, at, &mut bytes, more).map_err(fault)?;
             if bytes.len() > count.saturating_mul(520).saturating_add(1 << 20) {
                 return Err(KallsymsError::NamesEnd { index: walked.index });
             }
         }
         let (markers, marker_width) = find_markers(mem, at.add(walked.pos as u64), &walked.marks)?;
         bytes.truncate(walked.pos);
-        Ok(Self { bytes, starts: Vec::new(), markers, marker_width })
+        let (bytes, strides) = (Arc::new(bytes), Arc::new(walked.strides));
+        Ok(Self { bytes, count, strides, starts: Vec::new(), markers, marker_width })
     }
 
     /// What is left of damaged names.
     pub(super) fn repaired(mem: &dyn VirtRead, at: &Addresses, count: u32) -> Result<Self, KallsymsError> {
         let found = repair::blocks(mem, at, count)?;
         let (markers, marker_width) = (found.markers, found.width);
-        Ok(Self { bytes: found.bytes, starts: found.starts, markers, marker_width })
+        let (bytes, strides) = (Arc::new(found.bytes), Arc::default());
+        Ok(Self { bytes, count: count as usize, strides, starts: found.starts, markers, marker_width })
     }
 
     /// True where names may be lost.
@@ -143,8 +165,18 @@ impl NameBlock {
         !self.starts.is_empty()
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.bytes.len()
+    /// How many names there are, those that are lost included.
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) const fn bytes(&self) -> &Arc<Vec<u8>> {
+        &self.bytes
+    }
+
+    /// Where every [`STRIDE`]th name begins; nothing where names may be lost.
+    pub(super) const fn strides(&self) -> &Arc<Vec<u32>> {
+        &self.strides
     }
 
     /// The packed names one after the other; `None` for one that is lost, and where they end.
@@ -161,6 +193,17 @@ impl NameBlock {
     }
 }
 
+/// Reads so many bytes more behind those of `at`, or as many as there are.
+fn extend(mem: &dyn VirtRead, at: VirtAddr, bytes: &mut Vec<u8>, more: usize) -> Result<(), Fault> {
+    let have = bytes.len();
+    let from = at.add(have as u64);
+    bytes.resize(have + more, 0);
+    let Err(fault) = bytes.get_mut(have..).map_or(Ok(()), |tail| mem.read(from, tail)) else { return Ok(()) };
+    let good = usize::try_from(fault.at.0.wrapping_sub(from.0)).ok().filter(|good| *good < more);
+    bytes.truncate(have + good.unwrap_or(0));
+    if good.unwrap_or(0) == 0 { Err(fault) } else { Ok(()) }
+}
+
 /// A walk over the names that goes on when more bytes have come.
 #[derive(Default)]
 struct Walk {
@@ -168,6 +211,8 @@ struct Walk {
     pos: usize,
     /// Where every 256th name begins.
     marks: Vec<u64>,
+    /// Where every [`STRIDE`]th begins.
+    strides: Vec<u32>,
 }
 
 impl Walk {
@@ -175,8 +220,12 @@ impl Walk {
     fn advance(&mut self, bytes: &[u8], count: usize) -> bool {
         while self.index < count {
             let Some((_, rest)) = bytes.get(self.pos..).and_then(split) else { return false };
-            if self.index & 0xff == 0 {
-                self.marks.push(self.pos as u64);
+            if self.index.is_multiple_of(STRIDE) {
+                // names are shorter than 4 GiB: see `NameBlock::read`
+                self.strides.push(u32::try_from(self.pos).unwrap_or(u32::MAX));
+                if self.index.is_multiple_of(BLOCK) {
+                    self.marks.push(self.pos as u64);
+                }
             }
             self.pos = bytes.len() - rest.len();
             self.index += 1;

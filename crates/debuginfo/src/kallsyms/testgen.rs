@@ -38,6 +38,19 @@ pub(super) enum Order {
     AddressesLast,
 }
 
+/// In which order the index has the names.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Sort {
+    /// As they are.
+    Whole,
+    /// Without `.llvm.` and what follows.
+    WithoutLlvm,
+    /// Up to the first `.`.
+    UpToDot,
+    /// In none: a permutation that means nothing.
+    Mixed,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spec {
     pub(super) form: Form,
@@ -45,6 +58,7 @@ pub(super) struct Spec {
     pub(super) wide_markers: bool,
     /// Bytes an entry of the sequence array; 0: there is none.
     pub(super) sequence: usize,
+    pub(super) sort: Sort,
     pub(super) align: usize,
     pub(super) compressed: bool,
     pub(super) percpu: bool,
@@ -57,6 +71,7 @@ pub(super) const SPECS: &[(&str, Spec)] = {
         order: Order::AddressesFirst,
         wide_markers: true,
         sequence: 0,
+        sort: Sort::Whole,
         align: 8,
         compressed: true,
         percpu: true,
@@ -85,7 +100,7 @@ pub(super) struct Made {
 }
 
 /// Symbols that use all digits and many letters; `_end` is where the image ends.
-fn symbols(spec: &Spec, count: usize, end: u64) -> Vec<(u64, u8, String)> {
+fn symbols(spec: &Spec, count: usize, more: &[(u8, &str)], end: u64) -> Vec<(u64, u8, String)> {
     let mut all = Vec::new();
     if spec.percpu {
         all.push((0, b'A', "__per_cpu_start".to_owned()));
@@ -103,6 +118,9 @@ fn symbols(spec: &Spec, count: usize, end: u64) -> Vec<(u64, u8, String)> {
     // a name that takes two bytes for its length
     let long = if spec.compressed { "long_name" } else { &*"rust_name_".repeat(20) };
     all.push((TEXT + 0x100 + count as u64 * 16, b't', long.to_owned()));
+    for (at, (kind, name)) in (count as u64 + 1..).zip(more) {
+        all.push((TEXT + 0x100 + at * 16, *kind, (*name).to_owned()));
+    }
     all.push((end, b'B', "_end".to_owned()));
     all
 }
@@ -164,8 +182,13 @@ impl Writer {
 
 /// A kernel of `count` symbols and some.
 pub(super) fn make(spec: &Spec, count: usize) -> Made {
+    make_with(spec, count, &[])
+}
+
+/// The same with more symbols, of these letters and names.
+pub(super) fn make_with(spec: &Spec, count: usize, more: &[(u8, &str)]) -> Made {
     let end = TEXT + 0x10_0000 + count as u64 * 64;
-    let symbols = symbols(spec, count, end);
+    let symbols = symbols(spec, count, more, end);
     let table = tokens(&symbols, spec.compressed);
     // something before, so that the arrays are not at the start: numbers that look like counts
     let filler = (0..0x4000_u32).flat_map(|i| (i % 5000).to_le_bytes()).collect();
@@ -196,7 +219,7 @@ pub(super) fn make(spec: &Spec, count: usize) -> Made {
         w.bytes.extend_from_slice(&m.to_le_bytes()[..if spec.wide_markers { 8 } else { 4 }]);
     }
     if spec.order == Order::AddressesFirst {
-        sequence(&mut w, spec, symbols.len());
+        sequence(&mut w, spec, &symbols);
     }
     w.label("kallsyms_token_table");
     let start = w.bytes.len();
@@ -210,20 +233,29 @@ pub(super) fn make(spec: &Spec, count: usize) -> Made {
     w.bytes.extend_from_slice(&index);
     if spec.order == Order::AddressesLast {
         addresses(&mut w, spec, &symbols);
-        sequence(&mut w, spec, symbols.len());
+        sequence(&mut w, spec, &symbols);
     }
     w.bytes.resize(w.bytes.len() + 0x3000, 0xcc);
     assert!(TEXT + w.bytes.len() as u64 <= end, "the image is longer than it says");
     Made { image: Image { at: TEXT, bytes: w.bytes }, symbols, labels: w.labels }
 }
 
-fn sequence(w: &mut Writer, spec: &Spec, count: usize) {
-    if spec.sequence != 0 {
-        w.label("kallsyms_seqs_of_names");
-        for i in 0..count {
-            let seq = u32::try_from(i * 7919 % count).unwrap().to_be_bytes();
-            w.bytes.extend_from_slice(&seq[4 - spec.sequence..]);
-        }
+fn sequence(w: &mut Writer, spec: &Spec, symbols: &[(u64, u8, String)]) {
+    if spec.sequence == 0 {
+        return;
+    }
+    let sorted = |number: &usize| match (spec.sort, &*symbols[*number].2) {
+        (Sort::Whole, name) => (name, 0),
+        (Sort::WithoutLlvm, name) => (name.split(".llvm.").next().unwrap(), 0),
+        (Sort::UpToDot, name) => (name.split('.').next().unwrap(), 0),
+        (Sort::Mixed, _) => ("", number * 7919 % symbols.len()),
+    };
+    let mut numbers: Vec<usize> = (0..symbols.len()).collect();
+    numbers.sort_by_key(sorted);
+    w.label("kallsyms_seqs_of_names");
+    for number in numbers {
+        let bytes = u32::try_from(number).unwrap().to_be_bytes();
+        w.bytes.extend_from_slice(&bytes[4 - spec.sequence..]);
     }
 }
 

@@ -88,6 +88,11 @@ impl Values {
         self.good.get(index).copied().unwrap_or(true)
     }
 
+    /// True where there are so many and none is lost.
+    pub(super) const fn is_whole(&self, count: usize) -> bool {
+        self.good.is_empty() && self.len() == count
+    }
+
     const fn width(&self) -> usize {
         if matches!(self.form, AddressForm::Absolute) { 8 } else { 4 }
     }

@@ -1,10 +1,10 @@
 //! Building a table.
 
-use super::{Entry, Names, SymbolTable, gap};
+use super::rows::{Entry, List, Names, Rows};
+use super::{SymbolTable, gap};
 use base::MappedSlice;
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::OnceLock;
 
 /// Collects symbols in any order, then sorts them once.
 #[derive(Default)]
@@ -115,7 +115,7 @@ impl SymbolTableBuilder {
 
 /// A name as the source has it: clang's LTO appends `.llvm.` and a number to what it moves between files. The kernel shows
 /// and finds such symbols without (8b8e6b5d3b01).
-pub(super) fn plain(name: &[u8]) -> &[u8] {
+pub(crate) fn plain(name: &[u8]) -> &[u8] {
     const MARK: &[u8] = b".llvm.";
     if !name.last().is_some_and(u8::is_ascii_digit) {
         return name;
@@ -136,20 +136,14 @@ fn finish(
     bounds: Vec<Range<u64>>,
 ) -> SymbolTable {
     entries.truncate(u32::MAX as usize - 1);
-    let bytes = names.bytes();
-    let name = |e: &Entry| {
-        let start = e.name as usize;
-        bytes.get(start..start + usize::from(e.name_len)).unwrap_or_default()
-    };
     // kallsyms comes sorted, in the kernel's own order: then nothing is to do, and the order is kept
     if !entries.is_sorted_by_key(|e| e.addr) {
         entries.sort_by_key(|e| e.addr);
         for run in entries.chunk_by_mut(|a, b| a.addr == b.addr).filter(|run| run.len() > 1) {
-            run.sort_by(|a, b| prefer(a, name(a), b, name(b)));
+            run.sort_by(|a, b| prefer(a, names.of(a), b, names.of(b)));
         }
     }
-    let gaps = entries.iter().filter(|e| e.is_gap()).count();
-    SymbolTable { entries, names, modules, bounds: joined(bounds), gaps, index: OnceLock::new() }
+    SymbolTable::of(Box::new(List { entries, names }), modules, joined(bounds))
 }
 
 /// Ascending, with overlapping runs joined.
@@ -194,22 +188,27 @@ impl SymbolTable {
     /// One table of two: the kernel's and its modules'. Costs one pass over both.
     #[must_use]
     pub fn merged(&self, other: &SymbolTable) -> SymbolTable {
-        let base = self.names.bytes().len();
-        let mut arena = Vec::with_capacity(base + other.names.bytes().len());
-        arena.extend_from_slice(self.names.bytes());
-        arena.extend_from_slice(other.names.bytes());
+        let mut builder = SymbolTableBuilder::with_capacity(self.rows.len() + other.rows.len(), 0);
+        builder.modules = self.modules.iter().chain(&other.modules).cloned().collect();
+        builder.bounds = self.bounds.iter().chain(&other.bounds).cloned().collect();
         let shift = u16::try_from(self.modules.len()).unwrap_or(u16::MAX);
-        let moved = other.entries.iter().filter_map(|e| {
-            let name = u32::try_from(base + e.name as usize).ok()?;
-            let module = if e.module == 0 { 0 } else { e.module.saturating_add(shift) };
-            Some(Entry { name, module, ..*e })
-        });
-        let mut entries = self.entries.clone();
-        entries.extend(moved);
-        entries.sort_by_key(|e| e.addr); // stable: finds the two runs and merges them
-        let modules = self.modules.iter().chain(&other.modules).cloned().collect();
-        let bounds = self.bounds.iter().chain(&other.bounds).cloned().collect();
-        finish(entries, Names::Arena(arena), modules, bounds)
+        builder.copy(&*self.rows, 0);
+        builder.copy(&*other.rows, shift);
+        builder.entries.sort_by_key(|e| e.addr); // stable: finds the two runs and merges them
+        builder.build()
+    }
+}
+
+impl SymbolTableBuilder {
+    /// The rows of a table, whose modules have so many others before them.
+    fn copy(&mut self, rows: &dyn Rows, shift: u16) {
+        for row in (0..rows.len()).filter_map(|index| rows.row(index)) {
+            let Ok(name) = u32::try_from(self.arena.len()) else { return };
+            self.arena.extend_from_slice(row.name);
+            self.module = if row.module == 0 { 0 } else { row.module.saturating_add(shift) };
+            let len = u16::try_from(row.name.len()).unwrap_or(u16::MAX);
+            self.push_raw(name, len, row.addr, u64::from(row.size), row.kind);
+        }
     }
 }
 

@@ -1,19 +1,13 @@
 //! Symbols that are lost: a table that was read from a damaged dump has gaps, and a gap is no symbol. It has no name, it is
 //! not counted, and no address in it is told as part of the symbol before.
 
-use super::{Entry, Symbol, SymbolTable};
+use super::{Symbol, SymbolTable};
 use base::VirtAddr;
 
 /// The letter of a gap whose symbols' names are lost: where they begin is known. No symbol's letter.
 pub(super) const NAMES: u8 = 0;
 /// The letter of a gap whose symbols' addresses are lost.
 pub(super) const PLACES: u8 = 1;
-
-impl Entry {
-    pub(super) const fn is_gap(&self) -> bool {
-        matches!(self.kind, NAMES | PLACES)
-    }
-}
 
 /// A line of a list of symbols.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,14 +27,12 @@ impl SymbolTable {
     /// The symbols with `from <= address < to`, and between them how many are lost.
     #[must_use]
     pub fn listed(&self, from: VirtAddr, to: VirtAddr) -> Vec<Listed<'_>> {
-        let start = self.entries.partition_point(|e| e.addr < from.0);
-        let end = self.entries.partition_point(|e| e.addr < to.0).max(start);
-        let part = self.entries.get(start..end).unwrap_or_default();
+        let part = self.numbers(from, to);
         let mut out: Vec<Listed<'_>> = Vec::with_capacity(part.len());
-        for (index, e) in (start..).zip(part) {
-            let symbol = self.symbol(index, e);
+        for (index, row) in part.filter_map(|index| Some((index, self.rows.row(index)?))) {
+            let symbol = self.symbol(index, &row);
             match out.last_mut() {
-                _ if !e.is_gap() => out.push(Listed::Symbol(symbol)),
+                _ if !row.is_gap() => out.push(Listed::Symbol(symbol)),
                 Some(Listed::Lost { count, module }) if *module == symbol.module => {
                     *count = count.saturating_add(symbol.size);
                 }
@@ -56,8 +48,9 @@ impl SymbolTable {
         if self.gaps == 0 {
             return 0;
         }
-        let gaps = self.entries.iter().enumerate().filter(|(_, e)| e.is_gap());
-        gaps.map(|(n, e)| self.symbol(n, e)).filter(|gap| gap.module == module).map(|gap| gap.size).sum()
+        let rows = (0..self.rows.len()).filter_map(|n| Some((n, self.rows.row(n)?)));
+        let gaps = rows.filter(|(_, row)| row.is_gap()).map(|(n, row)| self.symbol(n, &row));
+        gaps.filter(|gap| gap.module == module).map(|gap| gap.size).sum()
     }
 }
 

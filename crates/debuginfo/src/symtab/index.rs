@@ -1,6 +1,6 @@
 //! The index by name: chained buckets of u32 ids, built at the first search by name.
 
-use super::SymbolTable;
+use super::rows::Rows;
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
 
@@ -20,18 +20,20 @@ fn hash(name: &[u8]) -> u64 {
 }
 
 impl NameIndex {
-    pub(super) fn build(table: &SymbolTable) -> Self {
-        let buckets = (table.entries.len() * 2).next_power_of_two().max(2);
+    pub(super) fn build(rows: &dyn Rows) -> Self {
+        let buckets = rows.len().next_power_of_two().max(2);
         let shift = 64 - buckets.trailing_zeros();
         let mut heads = vec![NONE; buckets];
-        let mut next = vec![NONE; table.entries.len()];
+        let mut next = vec![NONE; rows.len()];
         // backwards, so that each chain ascends
-        for (i, (e, next)) in table.entries.iter().zip(&mut next).enumerate().rev() {
-            let bucket = (mix(hash(table.name_of(e))) >> shift) as usize;
-            if let (Some(head), Ok(id)) = (heads.get_mut(bucket), u32::try_from(i)) {
+        rows.backwards(&mut |index, name| {
+            let bucket = (mix(hash(name)) >> shift) as usize;
+            if let (Some(head), Some(next), Ok(id)) =
+                (heads.get_mut(bucket), next.get_mut(index), u32::try_from(index))
+            {
                 *next = std::mem::replace(head, id);
             }
-        }
+        });
         Self { heads, next, shift }
     }
 

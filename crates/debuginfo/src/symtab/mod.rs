@@ -1,8 +1,9 @@
 //! Symbols: name to address and back, whatever they were read from.
 //!
 //! A table is built once and never changes: entries of 24 bytes sorted by address, names in one
-//! arena (of an uncompressed file: the mapped string table itself). The index by name is made at the
-//! first search by name. Where several symbols share an address, they are in the kernel's own order
+//! arena (of an uncompressed file: the mapped string table itself); a kernel's own table stays packed, and its names are
+//! unpacked where they are asked for. The index by name is made at the
+//! first search by name, unless the kernel has one. Where several symbols share an address, they are in the kernel's own order
 //! of preference (`scripts/kallsyms.c`, `compare_symbols`), so that the first is the one that the
 //! kernel itself prints in an oops.
 
@@ -10,6 +11,7 @@ mod build;
 mod from_elf;
 mod gap;
 mod index;
+mod rows;
 mod search;
 
 #[cfg(test)]
@@ -18,7 +20,10 @@ mod tests;
 pub use build::SymbolTableBuilder;
 pub use gap::Listed;
 
-use base::{MappedSlice, VirtAddr};
+pub(crate) use build::plain;
+pub(crate) use rows::{Row, Rows};
+
+use base::VirtAddr;
 use index::NameIndex;
 use std::fmt;
 use std::ops::Range;
@@ -74,49 +79,36 @@ impl fmt::Debug for Symbol<'_> {
     }
 }
 
-/// What is kept of a symbol, or of a gap: symbols that are lost (`size` says how many), see [`gap`].
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    addr: u64,
-    size: u32,
-    name: u32,
-    name_len: u16,
-    module: u16,
-    kind: u8,
-}
-
-/// Where the names are.
-enum Names {
-    /// In the string table of a file.
-    File(MappedSlice),
-    /// In an arena of our own.
-    Arena(Vec<u8>),
-}
-
-impl Names {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Names::File(slice) => slice,
-            Names::Arena(bytes) => bytes,
-        }
-    }
+/// The letters of variables.
+pub(crate) const fn is_variable(kind: u8) -> bool {
+    matches!(kind, b'D' | b'd' | b'B' | b'b')
 }
 
 /// All symbols of the kernel, of a module, or of both.
 pub struct SymbolTable {
-    entries: Vec<Entry>,
-    names: Names,
-    /// Module names; an entry's `module` is an index here plus 1, 0 is the kernel.
+    rows: Box<dyn Rows>,
+    /// Module names; a row's `module` is an index here plus 1, 0 is the kernel.
     modules: Vec<Box<str>>,
     /// Runs of addresses that belong together, ascending and disjoint: an address is never named
     /// after a symbol of another run. Empty: nothing is known, everything belongs together.
     bounds: Vec<Range<u64>>,
-    /// How many of the entries are gaps and not symbols.
+    /// How many of the rows are gaps and not symbols.
     gaps: usize,
     index: OnceLock<NameIndex>,
 }
 
 impl SymbolTable {
+    pub(crate) fn of(rows: Box<dyn Rows>, modules: Vec<Box<str>>, bounds: Vec<Range<u64>>) -> Self {
+        let gaps = rows.gaps();
+        Self { rows, modules, bounds, gaps, index: OnceLock::new() }
+    }
+
+    /// True where names are found by an index that the kernel made.
+    #[cfg(test)]
+    pub(crate) fn has_own_index(&self) -> bool {
+        self.rows.indexed(b"_text").is_some()
+    }
+
     /// A table without symbols.
     #[must_use]
     pub fn empty() -> Self {
@@ -125,7 +117,7 @@ impl SymbolTable {
     /// How many symbols there are: those that are lost do not count.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len() - self.gaps
+        self.rows.len() - self.gaps
     }
     /// True where there are none.
     #[must_use]
@@ -137,28 +129,22 @@ impl SymbolTable {
     #[must_use]
     pub fn has_functions_alone(&self) -> bool {
         const ONE_IN: usize = 64;
-        let variables = self.entries.iter().filter(|e| matches!(e.kind, b'D' | b'd' | b'B' | b'b'));
         let few = self.len().div_ceil(ONE_IN).saturating_sub(1);
-        !self.is_empty() && variables.take(few.saturating_add(1)).count() <= few
+        !self.is_empty() && self.rows.variables(few.saturating_add(1)) <= few
     }
     /// The modules whose symbols are in the table.
     pub fn modules(&self) -> impl Iterator<Item = &str> {
         self.modules.iter().map(|m| &**m)
     }
 
-    fn name_of(&self, e: &Entry) -> &[u8] {
-        let start = e.name as usize;
-        self.names.bytes().get(start..start + usize::from(e.name_len)).unwrap_or_default()
-    }
-
-    fn symbol(&self, index: usize, e: &Entry) -> Symbol<'_> {
+    fn symbol<'a>(&'a self, index: usize, row: &Row<'a>) -> Symbol<'a> {
         Symbol {
             id: SymbolId(u32::try_from(index).unwrap_or(u32::MAX)),
-            name: std::str::from_utf8(self.name_of(e)).unwrap_or("<name is not UTF-8>"),
-            addr: VirtAddr(e.addr),
-            size: u64::from(e.size),
-            kind: char::from(e.kind),
-            module: usize::from(e.module).checked_sub(1).and_then(|i| self.modules.get(i)).map(|m| &**m),
+            name: std::str::from_utf8(row.name).unwrap_or("<name is not UTF-8>"),
+            addr: VirtAddr(row.addr),
+            size: u64::from(row.size),
+            kind: char::from(row.kind),
+            module: usize::from(row.module).checked_sub(1).and_then(|i| self.modules.get(i)).map(|m| &**m),
         }
     }
 
@@ -171,12 +157,12 @@ impl SymbolTable {
 
     /// The symbol at that index, where it is one.
     fn known(&self, index: usize) -> Option<Symbol<'_>> {
-        self.entries.get(index).filter(|e| !e.is_gap()).map(|e| self.symbol(index, e))
+        self.rows.row(index).filter(|row| !row.is_gap()).map(|row| self.symbol(index, &row))
     }
 
     /// All symbols, ascending by address.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Symbol<'_>> {
-        self.entries.iter().enumerate().filter(|(_, e)| !e.is_gap()).map(|(i, e)| self.symbol(i, e))
+        (0..self.rows.len()).filter_map(|index| self.known(index))
     }
 
     /// The symbol at an address or nearest below it, and the distance; of several at one address the
@@ -184,23 +170,32 @@ impl SymbolTable {
     /// symbol's section, image or module covers, and where symbols are lost.
     #[must_use]
     pub fn at(&self, addr: VirtAddr) -> Option<(Symbol<'_>, u64)> {
-        let above = self.entries.partition_point(|e| e.addr <= addr.0);
-        let last = self.entries.get(above.checked_sub(1)?)?;
-        let offset = addr.0 - last.addr;
-        if offset != 0 && !self.same_bound(last.addr, addr.0) {
+        let above = self.up_to(addr.0);
+        let last = self.rows.addr(above.checked_sub(1)?)?;
+        let offset = addr.0 - last;
+        if offset != 0 && !self.same_bound(last, addr.0) {
             return None;
         }
-        let first = self.first_at(last.addr, above - 1);
+        let first = self.first_at(last, above - 1);
         // a gap beside a symbol at the same address leaves the symbol
         (first..above).find_map(|index| self.known(index)).map(|symbol| (symbol, offset))
     }
 
-    /// Index of the first entry of the run at `addr` that `index` is in.
+    /// How many are at an address or below it.
+    fn up_to(&self, addr: u64) -> usize {
+        addr.checked_add(1).map_or(self.rows.len(), |above| self.rows.below(above))
+    }
+
+    /// The numbers of those with `from <= address < to`.
+    fn numbers(&self, from: VirtAddr, to: VirtAddr) -> Range<usize> {
+        let start = self.rows.below(from.0);
+        start..self.rows.below(to.0).max(start)
+    }
+
+    /// Index of the first row of the run at `addr` that `index` is in.
     fn first_at(&self, addr: u64, index: usize) -> usize {
-        match index.checked_sub(1).and_then(|i| self.entries.get(i)) {
-            Some(before) if before.addr == addr => {
-                self.entries.get(..index).map_or(0, |head| head.partition_point(|e| e.addr < addr))
-            }
+        match index.checked_sub(1).and_then(|i| self.rows.addr(i)) {
+            Some(before) if before == addr => self.rows.below(addr),
             _ => index,
         }
     }
@@ -221,28 +216,20 @@ impl SymbolTable {
 
     /// The symbols with `from <= address < to`.
     pub fn between(&self, from: VirtAddr, to: VirtAddr) -> impl DoubleEndedIterator<Item = Symbol<'_>> {
-        let start = self.entries.partition_point(|e| e.addr < from.0);
-        let end = self.entries.partition_point(|e| e.addr < to.0).max(start);
-        let part = self.entries.get(start..end).unwrap_or_default();
-        let known = part.iter().enumerate().filter(|(_, e)| !e.is_gap());
-        known.map(move |(i, e)| self.symbol(start + i, e))
+        self.numbers(from, to).filter_map(|index| self.known(index))
     }
 
     /// The next symbol at a higher address; nothing where the next ones are lost.
     #[must_use]
     pub fn next(&self, id: SymbolId) -> Option<Symbol<'_>> {
-        let here = self.entries.get(id.0 as usize)?.addr;
-        let next = self.entries.partition_point(|e| e.addr <= here);
-        self.known(next)
+        self.known(self.up_to(self.rows.addr(id.0 as usize)?))
     }
 
     /// The preferred symbol at the next lower address; nothing where those before are lost.
     #[must_use]
     pub fn prev(&self, id: SymbolId) -> Option<Symbol<'_>> {
-        let here = self.entries.get(id.0 as usize)?.addr;
-        let before = self.entries.partition_point(|e| e.addr < here).checked_sub(1)?;
-        let first = self.first_at(self.entries.get(before)?.addr, before);
-        self.known(first)
+        let before = self.rows.below(self.rows.addr(id.0 as usize)?).checked_sub(1)?;
+        self.known(self.first_at(self.rows.addr(before)?, before))
     }
 
     /// Bytes from a symbol to the next higher address that has one, or to the end of its section,
@@ -250,12 +237,12 @@ impl SymbolTable {
     /// lost where the next one is.
     #[must_use]
     pub fn span(&self, id: SymbolId) -> Option<u64> {
-        let here = self.entries.get(id.0 as usize)?.addr;
-        let next = self.entries.get(self.entries.partition_point(|e| e.addr <= here));
-        if next.is_some_and(|e| e.kind == gap::PLACES) {
+        let here = self.rows.addr(id.0 as usize)?;
+        let number = self.up_to(here);
+        if self.gaps > 0 && self.rows.row(number).is_some_and(|row| row.kind == gap::PLACES) {
             return None;
         }
-        let next = next.map(|e| e.addr);
+        let next = self.rows.addr(number);
         let end = self.bounds.iter().find(|b| b.contains(&here)).map(|b| b.end);
         let stop = match (next, end) {
             (Some(a), Some(b)) => a.min(b),
@@ -266,11 +253,13 @@ impl SymbolTable {
 
     /// The symbols of that name, ascending by address; several where files have a static of one name.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Symbol<'a>> {
-        let index = self.index.get_or_init(|| NameIndex::build(self));
-        let name = build::plain(name.as_bytes());
-        index.candidates(name).filter_map(move |i| {
-            let e = self.entries.get(i as usize)?;
-            (!e.is_gap() && self.name_of(e) == name).then(|| self.symbol(i as usize, e))
+        let name = plain(name.as_bytes());
+        let own = self.rows.indexed(name);
+        let made = own.is_none().then(|| self.index.get_or_init(|| NameIndex::build(&*self.rows)));
+        let made = made.into_iter().flat_map(move |index| index.candidates(name));
+        own.into_iter().flatten().chain(made).filter_map(move |i| {
+            let row = self.rows.row(i as usize)?;
+            (!row.is_gap() && row.name == name).then(|| self.symbol(i as usize, &row))
         })
     }
 

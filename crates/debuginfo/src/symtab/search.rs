@@ -17,16 +17,17 @@ impl SymbolTable {
 
     /// The symbols whose names `wanted` says yes to, ascending by address; for patterns.
     pub fn filtered<'a>(&'a self, wanted: impl Fn(&[u8]) -> bool + 'a) -> impl Iterator<Item = Symbol<'a>> {
-        let entries = self.entries.iter().enumerate();
-        entries.filter(move |(_, e)| !e.is_gap() && wanted(self.name_of(e))).map(|(i, e)| self.symbol(i, e))
+        let rows = (0..self.rows.len()).filter_map(|n| Some((n, self.rows.row(n)?)));
+        rows.filter(move |(_, row)| !row.is_gap() && wanted(row.name)).map(|(n, row)| self.symbol(n, &row))
     }
 
     /// Names like this one, the likest first.
     #[must_use]
     pub fn near(&self, name: &str) -> Vec<String> {
         let mut near = Nearest::new(name);
-        for entry in self.entries.iter().filter(|e| !e.is_gap()) {
-            if let Ok(name) = std::str::from_utf8(self.name_of(entry)) {
+        let rows = (0..self.rows.len()).filter_map(|n| self.rows.row(n));
+        for row in rows.filter(|row| !row.is_gap()) {
+            if let Ok(name) = std::str::from_utf8(row.name) {
                 near.offer(name);
             }
         }
