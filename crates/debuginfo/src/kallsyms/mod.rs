@@ -15,6 +15,8 @@
 //! | order | addresses or offsets, base, count, names, markers, (sequence,) tokens, token index |
 //! | | count, names, markers, tokens, token index, addresses or offsets, (base,) sequence, from 6.5 (404bad70fcf7) |
 //!
+//! A table that is whole stays packed ([`packed`]); of others what is left is unpacked.
+//!
 //! Invariant: nothing is guessed into the result. Markers must agree with the names, names must be
 //! names, addresses must ascend and `_text` must be a kernel address; what does not is lost (see `repair`), and where
 //! that is much there is an error.

@@ -62,6 +62,11 @@ impl Tokens {
         short.or_else(|| self.long.get(number).map(Vec::as_slice)).unwrap_or_default()
     }
 
+    /// How long the longest is.
+    pub(super) fn longest(&self) -> usize {
+        (0..=u8::MAX).map(|byte| self.token(byte).len()).max().unwrap_or(0)
+    }
+
     /// True where no token has a character that no name has.
     pub(super) fn are_graphic(&self) -> bool {
         (0..=u8::MAX).all(|byte| self.token(byte).iter().all(u8::is_ascii_graphic))

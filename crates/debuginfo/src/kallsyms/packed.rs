@@ -14,6 +14,8 @@ use std::sync::{Arc, OnceLock};
 
 /// The longest name that a kernel packs, and some.
 const MAX_PACKED: usize = 520;
+/// As long as all names together could be, unpacked; a table with longer tokens is none of a kernel.
+const MAX_TEXT: usize = 1 << 30;
 /// A longer name is cut: [`symtab::SymbolTableBuilder::push`].
 const MAX_NAME: usize = u16::MAX as usize;
 
@@ -36,7 +38,7 @@ impl Names {
         }
         let first: Vec<First> = (0..=u8::MAX).map(|byte| First::of(tokens.token(byte))).collect();
         // characters that no name has are in no token
-        if !tokens.are_graphic() {
+        if !tokens.are_graphic() || block.bytes().len().saturating_mul(tokens.longest()) > MAX_TEXT {
             return None;
         }
         let mut name = Vec::new();

@@ -117,19 +117,21 @@ impl VirtRead for Holed<'_> {
     }
 }
 
+type Damage<'a> = &'a dyn Fn(&mut [u8]);
+
 #[test]
 fn an_index_that_is_damaged_is_not_used() {
     for (what, spec) in SPECS.iter().filter(|(_, spec)| spec.sequence == 3) {
         let made = make_with(spec, 3000, MORE);
         let at = addresses(&made);
         let index = place(&made, "kallsyms_seqs_of_names").unwrap();
-        let changed = |change: &dyn Fn(&mut [u8])| {
+        let changed = |change: Damage<'_>| {
             let mut image = Image { at: TEXT, bytes: made.image.bytes.clone() };
             let start = (index - TEXT) as usize;
             change(&mut image.bytes[start..start + made.symbols.len() * 3]);
             Kallsyms::read(&image, &at).unwrap().table
         };
-        let damage: [&dyn Fn(&mut [u8]); 5] = [
+        let damage: [Damage<'_>; 5] = [
             &|index| index[3000] ^= 1,
             &|index| index[0] = 0xff,
             &|index| index[3000..7096].fill(0),

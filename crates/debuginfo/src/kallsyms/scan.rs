@@ -341,7 +341,13 @@ pub fn fuzz_scan(bytes: &[u8]) {
         }
     }
     let mem = Flat(bytes);
-    let _ = find(&mem, VirtAddr(AT), VirtAddr(AT).add(bytes.len() as u64));
+    let ask = |found: Result<Kallsyms, KallsymsError>| {
+        let Ok(found) = found else { return };
+        let names = found.table.iter().take(64).map(|s| (s.name, found.table.at(s.addr)));
+        let lost = names.filter(|(name, at)| at.is_none() || found.table.named(name).next().is_none());
+        let _ = lost.count();
+    };
+    ask(find(&mem, VirtAddr(AT), VirtAddr(AT).add(bytes.len() as u64)));
     // the same bytes as arrays at addresses that they give themselves
     let b = Bytes::new(bytes);
     let at = |i: usize| VirtAddr(AT).add(u64::from(b.u16_at(i * 2).unwrap_or(0)));
@@ -352,7 +358,7 @@ pub fn fuzz_scan(bytes: &[u8]) {
     };
     let addresses =
         Addresses { num_syms: at(0), names: at(1), token_table: at(2), token_index: at(3), array };
-    let _ = Kallsyms::read(&mem, &addresses);
+    ask(Kallsyms::read(&mem, &addresses));
     let mut builder = crate::symtab::SymbolTableBuilder::new();
     let count = u32::from(b.u8_at(13).unwrap_or(0));
     let symtab = super::ModuleSymtab { symtab: at(0), count, strtab: at(1), typetab: Some(at(2)) };
