@@ -154,7 +154,6 @@ const SMALL: u64 = 256 << 10;
 const fn block_of(len: u64) -> u64 {
     match len {
         0..0x1000_0000 => SMALL,
-        0x1000_0000..0x4000_0000 => 2 * SMALL,
         _ => 4 * SMALL,
     }
 }
