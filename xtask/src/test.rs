@@ -65,6 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             "truth tests on the zoo",
             Box::new(|| truth(&["zoo", "objects", "limits", "logs", "packs"], REQUIRED)),
         ));
+        steps.push(("missing pages in the zoo", Box::new(missing_in_the_zoo)));
     }
     if args.handed_out {
         steps.push(("packages", Box::new(dist::tested)));
@@ -118,6 +119,22 @@ const REQUIRED: &[(&str, &str)] = &[("CRASHLENS_CORPUS", "required")];
 
 fn on_the_corpus() -> Result<(), Error> {
     truth(&["corpus", "story", "stacks", "modules", "bad_input", "smoke", "schema"], REQUIRED)
+}
+
+/// Deaths whose place is not the function that found the damage: what their verdicts say with pages left out.
+fn missing_in_the_zoo() -> Result<(), Error> {
+    const WAYS: [&str; 6] =
+        ["list-del-twice", "refcount-under", "slab-double-free", "slab-redzone", "usercopy", "fortify"];
+    let zoo = corpus::cache()?.join("zoo/6.1");
+    let dumps = WAYS.iter().map(|way| zoo.join(way).join("dump")).filter(|dump| dump.exists());
+    let dumps: Vec<String> = dumps.map(|dump| dump.display().to_string()).collect();
+    if dumps.is_empty() {
+        return other(format!("{}: none of {} is there", zoo.display(), WAYS.join(", ")));
+    }
+    let line = ["test", "--package", "crashlens-commands", "--test", "missing", "what_is"];
+    let mut cargo = command("cargo", line);
+    cargo.env("CRASHLENS_DUMPS", dumps.join(":")).env("CRASHLENS_SEEDS", "60");
+    live(cargo.current_dir(root()))
 }
 
 /// Where the peers cannot be set up (a mirror without sid, no right to mount), this is said, and the rest still decides.

@@ -1,6 +1,7 @@
 //! What a verdict is made from: the log's lines, the event that counts, who waits, the victim and its fault frame; and
 //! the kind of death that they tell.
 
+use crate::code::roles;
 use crate::model::{How, Lack, Says, Statement, Who};
 use crate::stall::hang::{self, Hang};
 use crate::stall::waits::Waits;
@@ -122,6 +123,18 @@ fn doubted(s: &Session, victim: &Victim<'_>) -> Option<String> {
 
 /// The kind of death.
 pub(crate) fn classify(case: &Case<'_>) -> Class {
+    match by_words(case) {
+        // the line that says what was found is lost: who found it is not
+        class @ (Class::Bug | Class::Warning) if case.lines.is_none_or(|l| l.stopped.is_some()) => {
+            let finder = case.found.as_ref().and_then(|c| case.s.locate(c.pc));
+            finder.and_then(|l| roles::finds(l.symbol.name)).unwrap_or(class)
+        }
+        class => class,
+    }
+}
+
+/// The kind of death by the log's words, as far as there are any, and by the frame.
+fn by_words(case: &Case<'_>) -> Class {
     let s = case.s;
     let nowhere = case.found.as_ref().is_some_and(|c| !s.is_text(c.pc) && !s.may_be_of_module(c.pc));
     if let Some(e) = &case.event {

@@ -3,8 +3,9 @@
 
 use crate::case::Case;
 use crate::code::function::Code;
+use crate::code::roles;
 use crate::context::syscall;
-use crate::model::{Context, Lack, Loss, Lost, Says, Verdict, Who};
+use crate::model::{Context, Doing, Lack, Loss, Lost, Operand, Says, Verdict, Who};
 use crate::victim::frames::Victim;
 use base::{Fault, GRANULE, VirtAddr};
 use kernel::log::lines::Lines;
@@ -26,6 +27,7 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     out.extend(lost(Lost::Log, log));
     out.extend(operands(v));
     out.extend(code(s, v));
+    out.extend(callers(case, v));
     if brief {
         return out;
     }
@@ -44,11 +46,13 @@ pub(crate) fn of(case: &Case<'_>, v: &Verdict, brief: bool) -> Vec<Loss> {
     out.extend(lost(Lost::Time, system::clocks(s).err().as_ref()));
     out.extend(hardware(s, v));
     out.extend(stack(s, &case.victim));
+    out.extend(other_cpus(s, v));
     if let Some(task) = case.victim.task {
         out.extend(lost(Lost::Syscalls, syscall::lack(s, &case.victim, task).as_ref()));
     }
     out.extend(call(v));
     out.extend(objects(s, v));
+    out.extend(freed(s, v));
     out.extend(waits(case));
     if case.waits.as_ref().is_some_and(|waits| !waits.all.is_empty()) {
         out.extend(lost(Lost::Waited, latest_clock(s).err().as_ref()));
@@ -103,6 +107,23 @@ fn code(s: &Session, v: &Verdict) -> Option<Loss> {
     };
     lost_page(s, start, end).map(|fault| Loss { what, why: fault.to_string() })
 }
+
+/// The code of the frames that could have kept a value which is gone.
+fn callers(case: &Case<'_>, v: &Verdict) -> Option<Loss> {
+    let condition = v.condition.iter().flat_map(|c| &c.operands);
+    let mut all = condition.chain(v.access.iter().flat_map(|a| &a.operands));
+    all.find(|row| row.value.is_none() && !row.lost)?;
+    let from = v.victim.as_ref()?.frame?;
+    let frames = case.victim.named(case.s, from).take(MAX_KEEPERS);
+    frames.map(|(frame, _)| frame.lookup()).find_map(|at| {
+        let (start, end) = Code::range(case.s, at)?;
+        let fault = lost_page(case.s, start, end)?;
+        Some(Loss { what: Lost::Code(at.0), why: fault.to_string() })
+    })
+}
+
+/// So many frames may have kept a value in a register or on the stack.
+const MAX_KEEPERS: usize = 4;
 
 /// Values of the condition or access whose memory is not there.
 fn operands(v: &Verdict) -> Option<Loss> {
@@ -163,6 +184,29 @@ fn stack(s: &Session, victim: &Victim<'_>) -> Option<Loss> {
     let module = s.module_at(nameless.pc)?;
     let why = s.symbols_lost_of(module).filter(KernelError::is_loss)?;
     lack(format!("the symbols of module {}: {why}", module.name))
+}
+
+/// Whether what a function was given to free was free before, where the allocator's data that tell it are lost.
+fn freed(s: &Session, v: &Verdict) -> Option<Loss> {
+    v.reporter.as_ref().filter(|reporter| roles::is_freeing(&reporter.function))?;
+    let mut values = v.condition.iter().flat_map(|c| &c.operands).filter_map(Operand::number);
+    values.find_map(|at| {
+        let why = kernel::mm::slub::lost_at(s, VirtAddr(at))?.to_string();
+        Some(Loss { what: Lost::State(at), why })
+    })
+}
+
+/// The stack of another CPU of which it is not known what it did.
+fn other_cpus(s: &Session, v: &Verdict) -> Option<Loss> {
+    let busy = v.context.iter().find_map(|statement| match &statement.says {
+        Says::Context(Context::Cpus { busy, .. }) => Some(busy),
+        _ => None,
+    })?;
+    busy.iter().filter(|one| matches!(one.doing, Doing::Unknown)).find_map(|one| {
+        let cpu = one.cpu?;
+        let why = s.backtrace(s.tasks().on_cpu(cpu)?).lack(s)?;
+        Some(Loss { what: Lost::CpuStack(cpu), why })
+    })
 }
 
 /// The first page of a range of kernel memory that the dump lost.

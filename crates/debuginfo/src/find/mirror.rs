@@ -188,7 +188,7 @@ fn in_folder(dir: &Path, finder: &Finder, file: &WantedFile, cache: &Path) -> Re
         format!("{id}/debuginfo"),
         format!(".build-id/{first}/{rest}.debug"),
     ];
-    let by_id = take_first(by_id.iter().map(|place| dir.join(place)).collect(), Some(&file.build_id));
+    let by_id = take_first(by_id.iter().map(|place| dir.join(place)), Some(&file.build_id));
     let is_whole = |search: &Search| search.found.as_ref().is_some_and(|found| found.has_dwarf);
     let search = match (&file.module, is_whole(&by_id)) {
         (_, true) => by_id,

@@ -288,7 +288,7 @@ impl Finder {
             return search;
         }
         if !self.packages.files.is_empty() && self.packages.modules(&all(), &mut search.tried) {
-            let places = build_id.into_iter().flat_map(|id| self.by_build_id(id)).collect();
+            let places = build_id.into_iter().flat_map(|id| self.by_build_id(id));
             let mut again = take_first(places, build_id);
             search.tried.append(&mut again.tried);
             search.found = again.found.or(search.found);
@@ -369,7 +369,7 @@ impl Finder {
         }
     }
 
-    fn vmlinux_places(&self, build_id: Option<&[u8]>) -> Vec<PathBuf> {
+    fn vmlinux_places(&self, build_id: Option<&[u8]>) -> impl Iterator<Item = PathBuf> + use<> {
         let release = &self.release;
         let names = [
             format!("vmlinux-{release}.debug"),
@@ -419,7 +419,7 @@ impl Finder {
                 places.extend([".ko.debug", ".ko"].iter().map(|ext| dir.join(format!("{name}{ext}"))));
             }
         }
-        let mut places = with_packed(places);
+        let mut places: Vec<PathBuf> = with_packed(places).collect();
         let by_id: Vec<PathBuf> = build_id.into_iter().flat_map(|id| self.by_build_id(id)).collect();
         let has_build = by_id.iter().any(|place| place.exists());
         places.extend(by_id);
@@ -464,8 +464,8 @@ fn is_pack_by_name(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == pack::EXTENSION) && is_pack(path)
 }
 
-/// Each path, then the same packed.
-fn with_packed(places: Vec<PathBuf>) -> Vec<PathBuf> {
+/// Each path, then the same packed; the disk is asked for a packed one when its turn comes.
+fn with_packed(places: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> + use<> {
     let packed = |p: PathBuf| {
         let with = |ext: &str| {
             let mut name = p.clone().into_os_string();
@@ -476,7 +476,7 @@ fn with_packed(places: Vec<PathBuf>) -> Vec<PathBuf> {
         std::iter::once(p).chain(all)
     };
     // packed files are only worth a line in the list of what was tried when they are there
-    places.into_iter().flat_map(packed).filter(|p| !is_packed(p) || p.exists()).collect()
+    places.into_iter().flat_map(packed).filter(|p| !is_packed(p) || p.exists())
 }
 
 fn is_packed(path: &Path) -> bool {
@@ -507,7 +507,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// The first that is right and has DWARF, else the first that is right.
-fn take_first(places: Vec<PathBuf>, build_id: Option<&[u8]>) -> Search {
+fn take_first(places: impl IntoIterator<Item = PathBuf>, build_id: Option<&[u8]>) -> Search {
     let mut search = Search::default();
     let mut seen = std::collections::HashSet::new();
     for path in places {

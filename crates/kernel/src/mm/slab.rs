@@ -205,19 +205,27 @@ impl Fact for Caches {
     }
 }
 
+/// The `struct page` of an address in the direct map; `None` for other addresses.
+///
+/// # Errors
+/// Where the direct map or the array of pages begins is not known.
+pub(super) fn page_at(s: &Session, at: VirtAddr) -> Result<Option<VirtAddr>> {
+    let base = direct_map_base(s)?;
+    let Some(phys) = at.0.checked_sub(base.0) else { return Ok(None) };
+    if s.phys().ranges().last().is_none_or(|last| phys >= last.end.0) {
+        return Ok(None);
+    }
+    let Some(size) = s.bind::<Page>().size.filter(|n| *n > 0) else { return Ok(None) };
+    Ok(Some(vmemmap_base(s)?.add((phys >> s.page_shift()).wrapping_mul(size))))
+}
+
 /// The `struct page` of an address in the direct map, or the first one of the compound that it is part of, and
 /// that one's frame number.
 pub(crate) fn head_page(s: &Session, at: VirtAddr) -> Option<(VirtAddr, u64)> {
-    let base = direct_map_base(s).ok()?;
-    let phys = at.0.checked_sub(base.0)?;
-    let end = s.phys().ranges().last()?.end;
-    if phys >= end.0 {
-        return None;
-    }
+    let page = page_at(s, at).ok()??;
     let b = s.bind::<Page>();
     let page_size = b.size.filter(|n| *n > 0)?;
-    let pages = vmemmap_base(s).ok()?;
-    let page = pages.add((phys >> s.page_shift()).wrapping_mul(page_size));
+    let (pages, end) = (vmemmap_base(s).ok()?, s.phys().ranges().last()?.end);
     let head = match b.compound_head.u64(s.mem(), page) {
         Ok(word) if word & 1 == 0 => true_head(s, page, page_size),
         Ok(word) => head_of(page, word),

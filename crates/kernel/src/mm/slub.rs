@@ -115,6 +115,38 @@ pub struct Object {
     pub unread: Vec<&'static str>,
 }
 
+/// What of the allocator's own data the dump lost, by which it cannot be told whether an object is at an address, or in use.
+#[must_use]
+pub fn lost_at(s: &Session, at: VirtAddr) -> Option<KernelError> {
+    match object_at(s, at) {
+        Some(object) if object.state == State::Unknown => Some(KernelError::Open(format!(
+            "which objects of slab cache {} are free cannot be read",
+            object.cache
+        ))),
+        Some(_) => None,
+        None => unread_at(s, at).err().filter(KernelError::is_loss),
+    }
+}
+
+/// Reads what tells whose an address is.
+fn unread_at(s: &Session, at: VirtAddr) -> Result<()> {
+    let mem = s.mem();
+    let Some(page) = slab::page_at(s, at)? else { return Ok(()) };
+    mem.u64(page)?;
+    let Some((head, _)) = slab::head_page(s, at) else { return Ok(()) };
+    let cache = s.bind::<SlabPage>().cache.ptr(mem, head)?;
+    let caches = slab::caches(s);
+    // of a page that is no slab's the word is no cache
+    if caches.all.contains(&cache) || !caches.problems.is_empty() {
+        let b = s.bind::<KmemCache>();
+        b.name.string(mem, cache, 64)?;
+        b.object_size.num(mem, cache)?;
+        b.slot_size.num(mem, cache)?;
+        objects_of(s, head)?;
+    }
+    Ok(())
+}
+
 /// A slab: its cache, its `struct slab`, its first byte.
 pub(super) struct Slab {
     cache: VirtAddr,

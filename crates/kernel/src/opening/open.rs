@@ -270,7 +270,10 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
         )));
     }
     let moved = opened.kaslr.is_some();
-    if !moved && let Some(offset) = moved_by(opened, &file) {
+    if !moved
+        && !is_at_its_place(opened, &file)
+        && let Some(offset) = moved_by(opened, &file)
+    {
         opened.machine.boot.kaslr_offset = Some(offset);
     }
     if let Some(logged) = opened.machine.logged.clone() {
@@ -357,6 +360,13 @@ fn take_by_force(opened: &mut Opened, file: &ObjectFile, why: &str) {
         _ => "",
     };
     opened.warnings.push(format!("{}: used by force: {why}{used}", file.path().display()));
+}
+
+/// True where the offset that the dump tells leads to this file's own build id in memory: then it is the right one, and no
+/// symbol need be looked for.
+fn is_at_its_place(opened: &Opened, file: &ObjectFile) -> bool {
+    opened.machine.boot.kaslr_offset.is_some()
+        && file.build_id().is_some_and(|own| build_id_in_memory(opened, file).is_some_and(|id| id == own))
 }
 
 /// The build id in the dump's memory, at the place where this vmlinux has its own (`.notes`).

@@ -1,9 +1,10 @@
 //! What the frames of a stack lack: whether they reach its end, and whether words that cannot be read were passed over.
 
 use super::backtrace::{Backtrace, Start};
+use super::code::SessionCode;
 use crate::session::Session;
 use base::{Fault, GRANULE, VirtAddr};
-use unwind::StopReason;
+use unwind::{Code as _, StopReason};
 
 impl Backtrace {
     /// Why frames are missing; `None` where they are all that the stack has. A stack that is damaged ends early as one does of
@@ -18,7 +19,10 @@ impl Backtrace {
             StopReason::NoStart => None,
             _ if self.start == Start::Asked => None,
             stopped if !stopped.is_end() => Some(stopped.to_string()),
-            _ => self.passed_over(s).map(|fault| format!("frames were looked for further up: {fault}")),
+            _ => {
+                let lost = self.passed_over(s).or_else(|| self.unguided(s));
+                lost.map(|fault| format!("frames were looked for further up: {fault}"))
+            }
         }
     }
 
@@ -36,6 +40,19 @@ impl Backtrace {
             Some((self.stacks.get(first.stack?)?.start, first.slot.unwrap_or(first.sp)))
         };
         gaps.chain(below()).find_map(|(from, to)| lost_page(s, from, to))
+    }
+}
+
+impl Backtrace {
+    /// What the dump lost of the table or of the code that would have led from a frame to its caller, where that is a guess.
+    fn unguided(&self, s: &Session) -> Option<Fault> {
+        let frames = &self.unwound.frames;
+        let code = SessionCode::at_hand(s, None);
+        let guessed = frames.iter().zip(frames.iter().skip(1)).filter(|(_, caller)| caller.how.is_guess());
+        guessed.map(|(frame, _)| frame.lookup()).find_map(|at| {
+            let unread = || s.mem().u8(at).err().filter(Fault::is_loss);
+            code.lost_table(at).or_else(unread)
+        })
     }
 }
 

@@ -34,8 +34,8 @@ pub struct UserFrame {
     pub sp: VirtAddr,
     /// The function, and how far in.
     pub symbol: Option<(String, u64)>,
-    /// The file whose code it is; none for code of no file.
-    pub file: Option<String>,
+    /// The file whose code it is, or why its name is not known; none for code of no file.
+    pub file: Option<Result<String>>,
     /// Where in the file's own addresses.
     pub in_file: Option<u64>,
     /// True where frame pointers led to it, which a function need not keep.
@@ -69,7 +69,7 @@ pub struct Files<'s> {
 /// A mapped file.
 #[derive(Debug)]
 struct File<'s> {
-    name: String,
+    name: Result<String>,
     content: Result<Arc<Content<'s>>>,
 }
 
@@ -97,6 +97,10 @@ impl<'s> Content<'s> {
 }
 
 impl File<'_> {
+    /// The name, for what there is to say of the file.
+    fn shown(&self) -> &str {
+        self.name.as_deref().unwrap_or("a file without a readable name")
+    }
     fn object(&self) -> std::result::Result<&ObjectOfProcess, String> {
         let content = self.content.as_ref().map_err(ToString::to_string)?;
         content.object().as_ref().map_err(Clone::clone)
@@ -112,7 +116,7 @@ impl<'s> Files<'s> {
         if let Some(known) = self.all.get(&vma.file) {
             return Some(Arc::clone(known));
         }
-        let name = path::of_file(s, vma.file).unwrap_or_else(|_| "(unknown)".to_owned());
+        let name = path::of_file(s, vma.file);
         let content = s.bind::<FileStruct>().inode.ptr(s.mem(), vma.file).map(|inode| {
             let new = || Arc::new(Content { s, inode, bytes: OnceLock::new(), object: OnceLock::new() });
             Arc::clone(self.contents.entry(inode).or_insert_with(new))
@@ -209,13 +213,13 @@ impl Code for UserCode<'_, '_, '_> {
     fn cfi(&self, pc: VirtAddr) -> Option<CfiRow> {
         let (file, _) = self.memory.mapped(pc)?;
         if let Err(why) = file.object() {
-            self.lack(&file.name, &why);
+            self.lack(file.shown(), &why);
         }
         let (file, address) = self.place(pc)?;
         match file.object().ok()?.row(address) {
             Ok(row) => row,
             Err(why) => {
-                self.lack(&file.name, why);
+                self.lack(file.shown(), why);
                 None
             }
         }
@@ -299,7 +303,7 @@ fn frame_of(code: &UserCode<'_, '_, '_>, frame: &unwind::Frame) -> UserFrame {
         Ok(Ok(found)) => {
             out.symbol = found.map(|(name, offset)| (name.to_owned(), offset.wrapping_add(behind)));
         }
-        Ok(Err(why)) => code.lack(&file.name, why),
+        Ok(Err(why)) => code.lack(file.shown(), why),
         Err(_) => {}
     }
     out

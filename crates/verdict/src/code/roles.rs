@@ -2,6 +2,7 @@
 //! passed over where a function is to be blamed, and in signatures.
 
 use debuginfo::symtab::base_name;
+use kernel::log::event::Class;
 
 /// What dying goes through.
 const DYING: &[&str] = &[
@@ -476,6 +477,19 @@ pub(crate) fn is_delaying(name: &str) -> bool {
 pub(crate) fn is_finding(name: &str) -> bool {
     let name = base_name(name);
     FINDING.contains(&name) || FINDING_FAMILIES.iter().any(|f| name.starts_with(f)) || is_asserting(name)
+}
+
+/// What a function alone reports that is there to find one kind of damage.
+pub(crate) fn finds(name: &str) -> Option<Class> {
+    match base_name(name) {
+        "__list_add_valid"
+        | "__list_add_valid_or_report"
+        | "__list_del_entry_valid"
+        | "__list_del_entry_valid_or_report" => Some(Class::ListCorruption),
+        "refcount_warn_saturate" => Some(Class::Refcount),
+        "fortify_panic" | "__fortify_panic" | "usercopy_abort" => Some(Class::Overflow),
+        _ => None,
+    }
 }
 
 /// True for functions that a failed assertion calls.

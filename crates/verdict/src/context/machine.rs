@@ -119,6 +119,8 @@ fn doing(s: &Session, task: &Task) -> Doing {
         // a call that may have returned
         Some(frame) if frame.how.is_guess() => Doing::Unknown,
         Some(frame) => match s.locate(frame.lookup()) {
+            // what it did before it was stopped is lost
+            Some(l) if roles::is_dying(l.symbol.name) => Doing::Unknown,
             Some(l) => Doing::In(l.symbol.name.to_owned()),
             None => Doing::Nameless,
         },

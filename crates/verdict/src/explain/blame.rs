@@ -11,9 +11,10 @@ use crate::reports::checkers;
 use crate::reports::overruns;
 use crate::victim::fault_frame;
 use crate::victim::frames;
+use base::VirtAddr;
 use debuginfo::symtab::base_name;
 use kernel::Session;
-use kernel::log::event::{Asserted, Class, Event};
+use kernel::log::event::{Asserted, Class, Event, Trace};
 use unwind::Frame;
 
 /// What the instruction or the frame to blame tells.
@@ -137,27 +138,41 @@ fn of_death(case: &Case<'_>, class: Class) -> Blame {
         Some(c) => {
             let found = instruction::of(s, c, case.event.as_ref(), class, &case.victim);
             let from = c.frame;
-            match from.and_then(|n| who_erred(case, class, n)) {
-                Some((at, place)) => {
-                    let within = found.place.as_ref().map(|place| base_name(&place.function).to_owned());
-                    // of one that the caller asked before it called the finder, the code is the caller's
-                    let condition = found.condition.map(|condition| match &condition.caller {
-                        Some(_) => condition,
-                        None => Condition { within, ..condition },
-                    });
+            match who_erred(case, class, from, c.pc) {
+                Erred::Caller(at, place) => {
                     let is_freeing = found.place.as_ref().is_some_and(|p| roles::is_freeing(&p.function));
-                    let twice =
-                        condition.as_ref().filter(|_| is_freeing).and_then(|c| related::freed_twice(s, c));
+                    let found = found_by(found);
+                    let twice = found.condition.as_ref().filter(|_| is_freeing);
+                    let twice = twice.and_then(|c| related::freed_twice(s, c));
                     let related = twice.into_iter().chain(found.related).collect();
-                    let found =
-                        Found { reporter: found.place, place: Some(place), condition, related, ..found };
-                    Blame { found, from, at: Some(at) }
+                    Blame { found: Found { place: Some(place), related, ..found }, from, at }
                 }
-                None => Blame { found, from, at: from },
+                Erred::Lost(at) => {
+                    let found = found_by(found);
+                    let lacks = found.lacks.into_iter().chain(unknown_caller(found.reporter.as_ref()));
+                    Blame { found: Found { lacks: lacks.collect(), ..found }, from, at }
+                }
+                Erred::Itself => Blame { found, from, at: from },
             }
         }
         None => of_frame(case, class),
     }
+}
+
+/// What is found where the place only found the damage: it is no place, and its condition is asked in it.
+fn found_by(found: Found) -> Found {
+    let within = found.place.as_ref().map(|place| base_name(&place.function).to_owned());
+    // of one that the caller asked before it called the finder, the code is the caller's
+    let condition = found.condition.map(|condition| match &condition.caller {
+        Some(_) => condition,
+        None => Condition { within, ..condition },
+    });
+    Found { reporter: found.place, place: None, condition, ..found }
+}
+
+/// Who called the function that found the damage, where its frame tells nothing.
+fn unknown_caller(finder: Option<&Place>) -> Option<Lack> {
+    Some(Lack::Caller(base_name(&finder?.function).to_owned()))
 }
 
 /// The frame behind frame `n`, where that is the one of the place which called.
@@ -174,19 +189,53 @@ fn called_from(case: &Case<'_>, n: usize) -> Option<Place> {
     Some(fault_frame::place_of_return(case.s, caller))
 }
 
-/// Who called the function that found the damage in frame `n`, if that is what its function is there for; `None` also where
-/// who called it is not certain.
-fn who_erred(case: &Case<'_>, class: Class, n: usize) -> Option<(usize, Place)> {
-    let (s, frames) = (case.s, case.victim.frames());
-    let name = |frame: &Frame| s.locate(frame.lookup()).map(|l| l.symbol.name);
+/// Whose doing it was that a function died.
+enum Erred {
+    /// Its own.
+    Itself,
+    /// That of who called it, at a frame as far as there is one: it only found the damage.
+    Caller(Option<usize>, Place),
+    /// It only found the damage, and who called it is not certain: the frame from which on it is not.
+    Lost(Option<usize>),
+}
+
+/// Whose doing the death at an instruction was, in frame `n` as far as the stack has it.
+fn who_erred(case: &Case<'_>, class: Class, n: Option<usize>, pc: VirtAddr) -> Erred {
+    let s = case.s;
     // what is asserted of memory that is freed was asked of who frees it
     let is_asserted = matches!(class, Class::Bug | Class::Warning);
     let finds = |name: &str| roles::is_finding(name) || (is_asserted && roles::is_freeing(name));
-    frames.get(n).and_then(name).filter(|name| finds(name))?;
-    let mut callers = frames.iter().enumerate().skip(n + 1);
-    let (at, frame) = callers.find(|(_, f)| !name(f).is_some_and(finds))?;
-    let is_certain = frames.get(n + 1..=at)?.iter().all(|f| !f.how.is_guess() && f.saved.is_none());
-    (is_certain && name(frame).is_some()).then(|| (at, fault_frame::place_of_return(s, frame)))
+    let at = n.and_then(|n| case.victim.frames().get(n)).map_or(pc, Frame::lookup);
+    let Some(finder) = s.locate(at).map(|l| l.symbol.name).filter(|name| finds(name)) else {
+        return Erred::Itself;
+    };
+    let finding = |(frame, name): &(&Frame, &str)| finds(name) && frame.saved.is_none();
+    let at = n.map(|n| n.saturating_add(case.victim.named(s, n).take_while(finding).count()));
+    match at.and_then(|at| case.victim.named(s, at).next()) {
+        Some((frame, _)) if frame.saved.is_none() => {
+            Erred::Caller(at, fault_frame::place_of_return(s, frame))
+        }
+        // entry code called it
+        Some(_) => Erred::Itself,
+        None => match logged_caller(case, finder, &finds) {
+            Some(place) => Erred::Caller(at, place),
+            None => Erred::Lost(at),
+        },
+    }
+}
+
+/// Who called the function that found the damage, as the log's own trace has it: the first that does not find damage itself.
+fn logged_caller(case: &Case<'_>, finder: &str, finds: &dyn Fn(&str) -> bool) -> Option<Place> {
+    let event = case.event.as_ref()?;
+    let (died, ..) = event.oops.rip.as_ref().filter(|_| !event.oops.is_within)?;
+    if base_name(died) != base_name(finder) {
+        return None;
+    }
+    let calls = event.oops.calls.iter().filter(|call| call.kind != Trace::Guess);
+    let caller = calls.take_while(|call| call.kind == Trace::Call).find(|call| !finds(&call.named.0))?;
+    let (function, offset, module) = &caller.named;
+    let place = of_log(case.s, (function, *offset, module.as_ref()), event);
+    Some(Place { file: None, line: None, ..place })
 }
 
 /// Of a death that no instruction tells of.

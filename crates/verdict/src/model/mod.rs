@@ -331,6 +331,10 @@ pub enum Lost {
     Object(String),
     /// Who allocated and freed the object at an address.
     Past(u64),
+    /// What a CPU did.
+    CpuStack(u32),
+    /// Whether the object at an address was free.
+    State(u64),
     /// What a task waits for.
     Wait(Who),
     /// For how long tasks have been waiting.

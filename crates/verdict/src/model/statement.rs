@@ -253,6 +253,8 @@ pub enum Lack {
     Jumper(u64),
     /// Who jumped there: no call before the return address.
     NoCall(u64, u64),
+    /// Who called this function, which found the damage.
+    Caller(String),
     /// Which function returned.
     Returner,
     /// Condition and operands: values are not followed through this machine's code; why.

@@ -54,6 +54,21 @@ impl<'s> Victim<'s> {
         self.frames().iter().enumerate().skip(from).filter(|(_, frame)| !frame.how.is_guess())
     }
 
+    /// The frames from `from` outwards with their functions, as far as it is known who called whom: up to the first that is a
+    /// guess, has no name, or from where on frames of modules can be left out.
+    pub(crate) fn named<'v>(
+        &'v self,
+        s: &'v Session,
+        from: usize,
+    ) -> impl Iterator<Item = (&'v Frame, &'v str)> + use<'v, 's> {
+        let known = self.gap(s).unwrap_or(usize::MAX);
+        let frames = self.frames().iter().enumerate().take_while(move |(n, _)| *n < known).skip(from);
+        frames.map_while(|(_, frame)| {
+            let symbol = (!frame.how.is_guess()).then(|| s.locate(frame.lookup()))??.symbol;
+            Some((frame, symbol.name))
+        })
+    }
+
     /// The function of each frame; empty where no symbol covers it, and from where frames of modules can be left out: who
     /// called whom is not known there.
     pub(crate) fn names(&self, s: &Session) -> Vec<String> {
@@ -160,11 +175,10 @@ pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Fram
             .filter(|(_, (name, _))| !name.is_empty())
             .map(|(n, _)| n)
     };
-    match class {
+    let found = match class {
         // a CPU that stands in what dies did not stand still there: the frames that did are lost
         Class::SoftLockup | Class::HardLockup | Class::RcuStall | Class::Deadlock => {
             first(current_frame(arch, names, frames)?, &waits)
-                .filter(|n| names.get(*n).is_some_and(|name| !roles::is_dying(name)))
         }
         // an assertion that failed may end in a sleep without end
         Class::HungTask => first(0, &|n| waits(n) || roles::is_asserting(n)),
@@ -196,7 +210,11 @@ pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Fram
             first(after_panic, &|n| roles::is_finding(n) || roles::is_dying(n))
         }
         _ => None,
-    }
+    };
+    // where the panic's own frames are lost, what it called is left
+    let is_own =
+        |n: &usize| names.get(*n).is_some_and(|name| roles::is_dying(name) || roles::is_delaying(name));
+    found.filter(|n| !is_own(n))
 }
 
 /// The first frame that can tell what the process did, where none is to blame: what dying called, and what interrupted it

@@ -45,8 +45,19 @@ fn session(kernel: &Kernel) -> Session {
     Session::from_parts(dump, &options).unwrap()
 }
 
+/// The functions of frames with these program counters, as far as it is known who called whom.
+fn named(s: &Session, frames: &[(u64, How)]) -> Vec<String> {
+    let victim = victim(s, frames);
+    victim.named(s, 0).map(|(_, name)| name.to_owned()).collect()
+}
+
 /// The first frame from which on others can be left out, and the names of frames with these program counters.
 fn told(s: &Session, frames: &[(u64, How)]) -> (Option<usize>, Vec<String>) {
+    let victim = victim(s, frames);
+    (victim.gap(s), victim.names(s))
+}
+
+fn victim<'s>(s: &'s Session, frames: &[(u64, How)]) -> Victim<'s> {
     let frame = |(pc, how): &(u64, How)| Frame {
         pc: VirtAddr(*pc),
         is_call: true,
@@ -61,8 +72,19 @@ fn told(s: &Session, frames: &[(u64, How)]) -> (Option<usize>, Vec<String>) {
     let unwound = Unwound { frames: frames.iter().map(frame).collect(), stopped: StopReason::EndOfStack };
     let bt =
         Backtrace { start: Start::Note, unwound, stacks: Vec::new(), user: None, doubt: None, remark: None };
-    let victim = Victim { task: None, bt: Some(bt) };
-    (victim.gap(s), victim.names(s))
+    Victim { task: None, bt: Some(bt) }
+}
+
+#[test]
+fn who_called_whom_is_known_up_to_a_guess_or_a_frame_without_a_name() {
+    let (k, _) = made();
+    let s = session(&k);
+    let (schedule, load) = (s.symbol("schedule").unwrap().0 + 8, s.symbol("load_module").unwrap().0 + 8);
+    let nameless = (AT + 0x10, How::Orc);
+    let frames = [(load, How::Start), (schedule, How::Orc), (load, How::Scan), (schedule, How::Orc)];
+    assert_eq!(named(&s, &frames), ["load_module", "schedule"]);
+    assert_eq!(named(&s, &[(load, How::Start), nameless, (schedule, How::Orc)]), ["load_module"]);
+    assert_eq!(named(&s, &[nameless, (load, How::Orc)]), [""; 0]);
 }
 
 #[test]

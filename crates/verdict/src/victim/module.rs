@@ -8,6 +8,7 @@ use crate::victim::frames::Victim;
 use debuginfo::symtab::base_name;
 use kernel::Session;
 use kernel::log::event::Class;
+use unwind::Frame;
 
 /// The statements of the `MODULE` section.
 pub(crate) fn of(
@@ -62,9 +63,8 @@ fn module(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: &Place) 
 fn caller(s: &Session, victim: &Victim<'_>, from: Option<usize>, place: Option<&Place>) -> Option<Place> {
     let own = place.map(|p| base_name(&p.function)).unwrap_or_default();
     let (frame, _) = victim
-        .certain(from.filter(|n| *n > 0 || s.is_log())?)
-        .filter_map(|(_, f)| s.locate(f.lookup()).map(|l| (f, l)))
-        .find(|(_, l)| base_name(l.symbol.name) != own && !roles::is_finding(l.symbol.name))?;
+        .named(s, from.filter(|n| *n > 0 || s.is_log())?)
+        .find(|(_, name)| base_name(name) != own && !roles::is_finding(name))?;
     Some(fault_frame::place_of_return(s, frame))
 }
 
@@ -75,24 +75,19 @@ fn caller_of(
     from: usize,
     module: &str,
 ) -> Option<(Option<String>, String)> {
-    // behind a frame that is a guess or has no name nobody knows who called
-    let l = victim
-        .frames()
-        .iter()
-        .skip(from)
-        .map_while(|f| if f.how.is_guess() { None } else { s.locate(f.lookup()) })
-        .find(|l| l.symbol.module != Some(module))?;
-    Some((l.symbol.module.map(str::to_owned), l.symbol.name.to_owned()))
+    let of = |(frame, _): (&Frame, &str)| s.locate(frame.lookup()).map(|l| l.symbol);
+    let caller = victim.named(s, from).filter_map(of).find(|symbol| symbol.module != Some(module))?;
+    Some((caller.module.map(str::to_owned), caller.name.to_owned()))
 }
 
 /// The first frame of a module behind frame `from`, before an interrupt's or exception's: what that came upon called
 /// nothing.
 fn called_by(s: &Session, victim: &Victim<'_>, from: usize) -> Option<Place> {
-    let frame = victim
-        .certain(from)
-        .take_while(|(_, f)| f.saved.is_none())
-        .map(|(_, f)| f)
-        .find(|f| s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some()))?;
+    let is_of_module = |f: &Frame| s.locate(f.lookup()).is_some_and(|l| l.symbol.module.is_some());
+    let (frame, _) = victim
+        .named(s, from)
+        .take_while(|(frame, _)| frame.saved.is_none())
+        .find(|(frame, _)| is_of_module(frame))?;
     Some(fault_frame::place_of_return(s, frame))
 }
 
@@ -104,10 +99,10 @@ pub(crate) fn served(
     place: Option<&Place>,
 ) -> Option<Place> {
     let place = place.filter(|p| roles::is_copying(&p.function))?;
-    let (_, frame) = victim
-        .certain(from? + 1)
-        .take_while(|(_, f)| f.saved.is_none())
-        .find(|(_, f)| s.locate(f.lookup()).is_some_and(|l| !roles::is_copying(l.symbol.name)))?;
+    let (frame, _) = victim
+        .named(s, from?.checked_add(1)?)
+        .take_while(|(frame, _)| frame.saved.is_none())
+        .find(|(_, name)| !roles::is_copying(name))?;
     let caller = fault_frame::place_of_return(s, frame);
     (caller.function != place.function).then_some(caller)
 }

@@ -23,6 +23,8 @@ impl fmt::Display for Lost {
             Lost::Call => f.write_str("what the system call was given"),
             Lost::Value(name) => write!(f, "the value of {name}"),
             Lost::Object(expr) => write!(f, "a part of {expr}"),
+            Lost::CpuStack(cpu) => write!(f, "what CPU {cpu} did"),
+            Lost::State(at) => write!(f, "whether the object at {at:016x} was free before"),
             Lost::Past(at) => write!(f, "who allocated and freed the object at {at:016x}"),
             Lost::Waited => f.write_str("for how long tasks have been waiting"),
             Lost::Wait(who) => write!(f, "what {who} waits for"),

@@ -185,6 +185,9 @@ impl fmt::Display for Lack {
             Lack::NoCall(to, ret) => {
                 write!(f, "who jumped to {to:016x}: no call before the return address {ret:x}")
             }
+            Lack::Caller(finder) => {
+                write!(f, "who called {finder}: its caller's frame cannot be told for certain")
+            }
             Lack::Returner => f.write_str("which function returned: its return address is gone"),
             Lack::NotFollowed(why) => write!(f, "which values the instruction worked with: {why}"),
             Lack::ReportedTask(who) => {

@@ -1,6 +1,6 @@
 //! `pstack`: the stack of a process in user mode ([`kernel::stack::user`]).
 
-use crate::show::tasks;
+use crate::show::tasks::{self, unknown};
 use crate::{CommandError, Cx, Example, Run};
 use kernel::Fetch;
 use kernel::sched::task::Task;
@@ -123,7 +123,10 @@ fn line(n: usize, frame: &UserFrame) -> Record {
         None => line.field("symbol", Cell::absent("?", "no symbol covers this address")),
     };
     let line = match &frame.file {
-        Some(file) => line.text("  (").field("file", file.clone()).role(Role::Path).text(")"),
+        Some(file) => {
+            let name = file.as_ref().map_or_else(|e| unknown("?", e), |name| Cell::from(name.clone()));
+            line.text("  (").field("file", name).role(Role::Path).text(")")
+        }
         None => line,
     };
     let mut row = Record::of(if frame.by_pointer { line.text("  (by frame pointer)") } else { line });

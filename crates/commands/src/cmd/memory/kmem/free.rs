@@ -136,6 +136,13 @@ fn of_zone(s: &Session, zone: &Zone, with_pages: bool, sums: &mut Sums, record: 
             return;
         }
     };
+    // whether the zone has pages at all is not known
+    let is_unread = |area: &buddy::Area| area.pages() == 0 && !area.problems.is_empty();
+    if let (Err(e), true) = (&zone.spanned, areas.iter().all(is_unread)) {
+        record.lacking_or_error(e.is_loss(), format!("kmem: free pages of the zone: {e}"));
+        sums.problem.get_or_insert_with(|| e.clone());
+        return;
+    }
     if !with_pages {
         record.line(area_heading());
     }
