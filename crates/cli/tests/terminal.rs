@@ -62,6 +62,8 @@ fn typing_in<'s>(
             shown.extend_from_slice(&block[..n]);
             if !left && enough(&String::from_utf8_lossy(&shown)) {
                 left = true;
+                // as a hand would: not at once
+                std::thread::sleep(Duration::from_millis(50));
                 master.write_all(more).unwrap();
             }
         }
@@ -129,7 +131,26 @@ fn what_is_typed_behind_ctrl_c_runs() {
 #[test]
 fn a_pager_that_does_not_work_loses_nothing() {
     for pager in ["/nosuch/pager", "exit 1", "head -c 10 > /dev/null; kill -9 $$"] {
-        let shown = at_terminal(&[], pager, "ptob 1\r", "1: 1000");
+        let shown = by_hand(pager);
         assert_eq!(answers(&shown), ["1: 1000"], "{pager}: {shown:?}");
+    }
+}
+
+/// The answer to a line that is typed by hand.
+fn by_hand(pager: &str) -> String {
+    typing(&[], pager, "p", &|shown| shown.contains("> p"), b"tob 1\rexit\r")
+}
+
+/// What is typed next is the session's, and none of the pager's keys.
+#[test]
+fn no_pager_is_started_while_lines_wait() {
+    let pager = "echo PAGED; cat";
+    assert!(by_hand(pager).contains("PAGED"));
+    for keys in ["ptob 1\rptob 2\rptob 3\rexit\r", "\x1b[200~ptob 1\rptob 2\rptob 3\r\x1b[201~\rexit\r"] {
+        let shown = at_terminal(&[], pager, keys, "");
+        assert_eq!(
+            (answers(&shown), shown.contains("PAGED")),
+            (vec!["1: 1000", "2: 2000", "3: 3000"], false)
+        );
     }
 }

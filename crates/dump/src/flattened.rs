@@ -68,36 +68,27 @@ impl Index {
         }
         let cut = source.len() < HEADER_LEN || have < head.len();
         let (kind, version) = (be64(&head, 16), be64(&head, 24));
-        match (cut, kind, version) {
-            (false, Some(TYPE), Some(VERSION)) => {}
-            (false, Some(TYPE), Some(value)) => {
-                return Err(DumpError::BadField {
-                    path: source.path().into(),
-                    field: "version of the flattened stream",
-                    value,
-                    expected: "1 is the only one known",
-                });
-            }
-            (false, kind, _) => {
-                return Err(DumpError::BadField {
-                    path: source.path().into(),
-                    field: "type of the flattened stream",
-                    value: kind.unwrap_or(0),
-                    expected: "1 is the only one known",
-                });
-            }
-            (true, ..) => {
-                return Err(DumpError::Truncated {
-                    path: source.path().into(),
-                    what: "the header of the flattened stream",
-                    offset: 0,
-                    wanted: HEADER_LEN,
-                    len: source.len(),
-                });
-            }
+        if cut {
+            return Err(DumpError::Truncated {
+                path: source.path().into(),
+                what: "the header of the flattened stream",
+                offset: 0,
+                wanted: HEADER_LEN,
+                len: source.len(),
+            });
         }
+        let other = match (kind, version) {
+            (Some(TYPE), Some(VERSION)) => None,
+            (Some(TYPE), value) => Some(("version of the flattened stream", value.unwrap_or(0))),
+            (value, _) => Some(("type of the flattened stream", value.unwrap_or(0))),
+        };
         let mut walk = Walk { source, window: Vec::new(), window_at: 0 };
         let (pieces, warning) = walk.records().map_err(io)?;
+        // records that follow each other to the stream's end are those of the version that is known
+        if let Some((field, value)) = other.filter(|_| warning.is_some() || pieces.is_empty()) {
+            let path = source.path().into();
+            return Err(DumpError::BadField { path, field, value, expected: "1 is the only one known" });
+        }
         let len = pieces.iter().map(Piece::end).max().unwrap_or(0);
         let is_signed = head.starts_with(MAGIC);
         Ok(Some(Self { pieces: resolve(pieces), len, warning, is_signed }))
@@ -349,6 +340,12 @@ mod tests {
             err.to_string(),
             "s: corrupt header: version of the flattened stream is 0x7 (1 is the only one known)"
         );
+        // records that are sound to their end say that the field is damaged
+        for at in [16, 23, 28, 31] {
+            let mut s = stream(&[(0, b"head"), (8, b"more")], true);
+            s[at] ^= 1;
+            assert_eq!(read_all(s), (b"head\0\0\0\0more".to_vec(), None), "{at}");
+        }
     }
 
     proptest! {

@@ -13,8 +13,9 @@ use rustyline::{
     EventHandler, Helper, InputMode, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Lines that the history keeps.
 const HISTORY: usize = 5000;
@@ -113,6 +114,32 @@ impl ConditionalEventHandler for OnCtrlC {
     }
 }
 
+/// When the first key of a line came.
+struct FirstKey(Arc<OnceKey>);
+
+/// The same, until the next line begins.
+#[derive(Default)]
+struct OnceKey(Mutex<Option<Instant>>);
+
+impl OnceKey {
+    fn key(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+    fn take(&self) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ConditionalEventHandler for FirstKey {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        self.0.key();
+        None
+    }
+}
+
+/// Nobody types a line of two keys and more so fast: it was pasted, or typed before it was read, and others can wait behind it.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
 /// What came from the terminal.
 pub(crate) enum Typed {
     /// A line; several where a text of several was put in.
@@ -129,6 +156,9 @@ pub(crate) struct Lines<'c> {
     history: Option<PathBuf>,
     /// Ctrl-C ended the line.
     dropped: Arc<AtomicBool>,
+    first: Arc<OnceKey>,
+    /// True where the last line came all at once.
+    pub(crate) came_at_once: bool,
 }
 
 impl<'c> Lines<'c> {
@@ -145,6 +175,8 @@ impl<'c> Lines<'c> {
         let dropped = Arc::new(AtomicBool::new(false));
         let key = KeyEvent(KeyCode::Char('C'), Modifiers::CTRL);
         editor.bind_sequence(key, EventHandler::Conditional(Box::new(OnCtrlC(dropped.clone()))));
+        let first = Arc::new(OnceKey::default());
+        editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(FirstKey(first.clone()))));
         let history = history_path();
         if let Some(path) = &history {
             if let Some(folder) = path.parent() {
@@ -153,7 +185,7 @@ impl<'c> Lines<'c> {
             }
             let _ = editor.load_history(path);
         }
-        Ok(Self { editor, history, dropped })
+        Ok(Self { editor, history, dropped, first, came_at_once: false })
     }
 
     /// Reads a line; `settings` may have changed since the last one.
@@ -162,7 +194,11 @@ impl<'c> Lines<'c> {
             tab.settings = settings.clone();
         }
         rustyline::config::Configurer::set_edit_mode(&mut self.editor, mode(settings.edit));
-        match self.editor.readline(prompt) {
+        let _ = self.first.take();
+        let read = self.editor.readline(prompt);
+        let since = self.first.take().map(|first| first.elapsed());
+        self.came_at_once = since.is_some_and(|since| since < AT_ONCE);
+        match read {
             Ok(_) if self.dropped.swap(false, Ordering::Relaxed) => Typed::Dropped,
             Ok(text) => Typed::Lines(text.lines().map(str::to_owned).collect()),
             Err(ReadlineError::Interrupted) => Typed::Dropped,

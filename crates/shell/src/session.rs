@@ -69,6 +69,8 @@ pub struct Shell<'s> {
     pub(crate) cancel: Cancel,
     progress: progress::Line,
     interactive: bool,
+    /// The line came all at once: others can wait behind it.
+    came_at_once: bool,
     /// The files whose lines run, each named by the one before it.
     sources: Vec<PathBuf>,
     /// The file and the line that runs.
@@ -99,6 +101,7 @@ impl<'s> Shell<'s> {
             cancel,
             progress,
             interactive: false,
+            came_at_once: false,
             sources: Vec::new(),
             place: None,
             history: Vec::new(),
@@ -181,7 +184,10 @@ impl<'s> Shell<'s> {
         while !self.settings.quit {
             let prompt = if self.draft.is_some() { ">".to_owned() } else { self.prompt() };
             match lines.read(&prompt, &self.settings) {
-                Typed::Lines(typed) => self.typed(&typed, &mut lines),
+                Typed::Lines(typed) => {
+                    self.came_at_once = lines.came_at_once;
+                    self.typed(&typed, &mut lines);
+                }
                 Typed::Dropped => self.draft = None,
                 Typed::End => break,
             }
@@ -257,6 +263,7 @@ impl<'s> Shell<'s> {
             && io::stdout().is_terminal()
             && !is_dumb()
             // a pager would take the lines that are typed ahead for its own keys
+            && !self.came_at_once
             && !edit::is_typed_ahead();
         if paged {
             Output::pager(self.options.name, &self.settings.scroll, &self.cancel)

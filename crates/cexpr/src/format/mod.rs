@@ -222,6 +222,8 @@ impl Formatter<'_> {
     ) -> ValueTree {
         let Type::Compound { members, size, .. } = ty else { return self.leaf(node, String::new(), None) };
         let whole = node.whole(self.scope.memory(), *size);
+        // a struct that cannot be looked at has no members that could be wrong
+        let _ = self.scope.types().look_at_layout(at);
         let mut children = Vec::new();
         for m in members.iter() {
             if m.name.is_none() && m.bit_size.is_some() {
@@ -230,13 +232,21 @@ impl Formatter<'_> {
             if self.nodes > MAX_NODES {
                 break;
             }
-            let part = whole.part(m.ty, m.bit_offset, m.bit_size);
-            let mut child = self.node(&part, depth + 1);
+            // a member that cannot be where its source says is where something else shows it, or not known
+            let doubt = m.name.as_ref().and_then(|name| self.scope.types().doubted(at, name));
+            let place = doubt.as_ref().map_or(Some(m.bit_offset), |doubt| {
+                let bit = if m.bit_size.is_some() { m.bit_offset % 8 } else { 0 };
+                Some(doubt.offset?.saturating_mul(8).saturating_add(bit))
+            });
+            let part = whole.part(m.ty, place.unwrap_or(m.bit_offset), m.bit_size);
+            let mut child = match place {
+                Some(_) => self.node(&part, depth + 1),
+                None => self.gap(&part, Absent::Because("place not known".into())),
+            };
             child.name.clone_from(&m.name);
             children.push(child);
         }
         let cut = self.nodes > MAX_NODES;
-        let _ = at;
         ValueTree { shape: Shape::Compound(kind), children, cut, ..self.leaf(node, String::new(), None) }
     }
 

@@ -113,6 +113,11 @@ pub fn run(cx: &mut Cx<'_>, words: &[String]) -> Result<Report, CommandError> {
         args.run(cx).map(|report| (needs, report))
     });
     cx.allow(Fetch::Never);
+    let types_lost = cx.session_if_open().and_then(kernel::Session::types_lost);
+    let run = run.map_err(|e| match types_lost {
+        Some(why) => e.for_lost_types(why),
+        None => e,
+    });
     match run {
         Err(CommandError::Help(page)) => Ok(*page),
         Ok((needs, report)) => Ok(with_type_notes(cx, command.name(), needs, report)),

@@ -77,13 +77,15 @@ pub enum CommandError {
 pub struct Reason {
     text: String,
     lost: bool,
+    /// True where types are what lacks.
+    untyped: bool,
 }
 
 impl Reason {
     /// In words.
     #[must_use]
     pub fn new(text: impl fmt::Display) -> Self {
-        Self { text: text.to_string(), lost: false }
+        Self { text: text.to_string(), lost: false, untyped: false }
     }
     /// Says whether the dump should have had it.
     #[must_use]
@@ -148,7 +150,7 @@ impl From<cexpr::ExprError> for Reason {
 
 impl From<&KernelError> for Reason {
     fn from(e: &KernelError) -> Self {
-        Self::new(e).lost_if(e.is_loss())
+        Self { untyped: e.is_untyped(), ..Self::new(e).lost_if(e.is_loss()) }
     }
 }
 impl From<KernelError> for Reason {
@@ -229,6 +231,17 @@ impl CommandError {
     #[must_use]
     pub const fn is_loss(&self) -> bool {
         matches!(self, Self::Failed(message) | Self::Explained { head: message, .. } if message.why.lost)
+    }
+    /// Of a failure for want of types: that the dump lost them, and why.
+    #[must_use]
+    pub(crate) fn for_lost_types(mut self, why: &str) -> Self {
+        if let Self::Failed(message) | Self::Explained { head: message, .. } = &mut self
+            && message.why.untyped
+        {
+            message.why.text = format!("{}; the dump's own are lost: {why}", message.why.text);
+            message.why.lost = true;
+        }
+        self
     }
     /// Arguments that are not the command's; `usage` is its synopsis.
     #[must_use]

@@ -24,8 +24,8 @@ pub(crate) fn state_name(s: &Session, t: &Task) -> Cell {
 }
 
 fn state_or_why<T: Into<Cell>>(s: &Session, t: &Task, state: Option<T>) -> Cell {
-    let is_lost = t.state.is_none() || t.exit_state.is_none();
-    known(state, &state_unknown(s, t)).lost_if(is_lost && !s.task_states().is_ambiguous(t))
+    let is_lost = t.state.is_none() || t.exit_state.is_none() || s.task_states().is_ambiguous(t);
+    known(state, &state_unknown(s, t)).lost_if(is_lost)
 }
 
 /// Why a task's state is not known.

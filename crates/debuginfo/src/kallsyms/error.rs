@@ -63,7 +63,7 @@ pub enum KallsymsError {
         index: usize,
     },
     /// `_text` is missing or no kernel address.
-    #[error("kallsyms has no kernel address for _text (it says {found:x?})")]
+    #[error("kallsyms has no kernel address for _text (it says {})", found.map_or_else(|| "nothing".to_owned(), |at| format!("{at:#x}")))]
     NoText {
         /// What it says.
         found: Option<VirtAddr>,

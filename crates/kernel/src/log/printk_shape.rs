@@ -146,7 +146,7 @@ fn of_buffer(s: &Session, why: &KernelError) -> Option<Log> {
     }
     let blocks = text_ring::blocks(&bytes, s.opened().machine.image.words());
     let records: Vec<LogRecord> = match blocks.len() > MIN_LINES {
-        true => text_ring::texts(&blocks),
+        true => text_ring::texts(&blocks, &bytes, &|n| mem.u8(at.add(n as u64)).is_err()),
         false => lines_of(&bytes).iter().map(|text| text_line(text)).collect(),
     };
     // which are missing is not known
@@ -198,7 +198,7 @@ fn of_texts(o: &Opened, text: VirtAddr) -> Option<Log> {
         o.machine.mem.read_what_is_there(VirtAddr(at), bytes);
         bytes.len()
     };
-    text_ring::of_runs(runs, shape, &read)
+    text_ring::of_runs(runs, shape, &read, &|at| o.machine.mem.u8(VirtAddr(at)).is_err())
 }
 
 /// Bytes of `struct printk_ringbuffer` with either of its descriptor rings.
@@ -384,7 +384,10 @@ mod tests {
         assert_eq!((log.records[2].ts_nsec, log.hole), (Some(2000), None));
         // the buffer of text alone has the messages in their order
         let blocks = text_ring::blocks(&ram.bytes[0x3000..0x3400], Words::LITTLE_64);
-        let texts: Vec<String> = text_ring::texts(&blocks).into_iter().map(|r| r.text).collect();
+        let texts: Vec<String> = text_ring::texts(&blocks, &ram.bytes[0x3000..0x3400], &|_| false)
+            .into_iter()
+            .map(|r| r.text)
+            .collect();
         assert_eq!(texts, ["Linux version 6.1", "hello", "the end"]);
         // an id of the two that is damaged hides no ring
         for place in [0x98, 0xa0] {

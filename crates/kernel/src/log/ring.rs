@@ -562,7 +562,9 @@ impl Ring<'_> {
             }
             let may_hold = || found.gone.contains(&block.0) || self.may_hold(id);
             if !found.records.contains_key(&block.0) && may_hold() {
-                self.add_text(found, block, rests);
+                let behind = self.arrays.text.add(text_ring::end_in(&bytes, block.1) as u64);
+                let is_cut = self.mem.u8(behind).is_err();
+                self.add_text(found, block, rests, is_cut);
             }
         }
     }
@@ -572,7 +574,7 @@ impl Ring<'_> {
         self.state_unless_zeros(id).map_or(true, |(state, own)| own == id && in_use(state))
     }
 
-    fn add_text(&self, found: &mut Found, (id, body): Block<'_>, rests: bool) {
+    fn add_text(&self, found: &mut Found, (id, body): Block<'_>, rests: bool, is_cut: bool) {
         let own = self.info(id.cast_unsigned() & ID_MASK).ok();
         let len = own.as_ref().map_or(0, |(_, len)| *len);
         let text = usize::try_from(len).ok().and_then(|len| body.get(..len));
@@ -583,11 +585,11 @@ impl Ring<'_> {
             }
             // the length alone is damaged: it is too long or too short
             (Some((record, _)), text) if text.is_none_or(|text| !text.contains(&0)) => {
-                with_text(record, text_ring::printed(body, rests).as_bytes())
+                with_text(record, text_ring::printed(body, rests, is_cut).as_bytes())
             }
             _ => {
                 found.untimed = found.untimed.saturating_add(1);
-                text_line(&text_ring::printed(body, rests))
+                text_line(&text_ring::printed(body, rests, is_cut))
             }
         };
         found.gone.remove(&id);

@@ -122,10 +122,25 @@ const fn is_text(b: &u8) -> bool {
     matches!(*b, b' '..=b'~' | b'\t' | b'\n' | 0x80..)
 }
 
-/// The texts of blocks whose lengths are not known, up to what is no text, in their order.
-pub(crate) fn texts(blocks: &[Block<'_>]) -> Vec<LogRecord> {
+/// Stands behind a text of which it is not known whether it goes on.
+const OPEN_END: &str = "<?>";
+
+/// The texts of blocks whose lengths are not known, up to what is no text, in their order; `is_missing` tells of a place in
+/// the bytes whether it was not read.
+pub(crate) fn texts(
+    blocks: &[Block<'_>],
+    bytes: &[u8],
+    is_missing: &dyn Fn(usize) -> bool,
+) -> Vec<LogRecord> {
     let rests = leaves_rests(blocks);
-    blocks.iter().map(|(_, body)| text_line(&printed(body, rests))).collect()
+    let is_cut = |body: &[u8]| is_missing(end_in(bytes, body));
+    blocks.iter().map(|(_, body)| text_line(&printed(body, rests, is_cut(body)))).collect()
+}
+
+/// Where in the ring's bytes the text of a block ends.
+pub(crate) fn end_in(bytes: &[u8], body: &[u8]) -> usize {
+    let start = body.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
+    start.saturating_add(text_of(body).len())
 }
 
 /// True where printk formats into the ring (since 5.11): a newline is left there too.
@@ -139,16 +154,22 @@ fn text_of(body: &[u8]) -> &[u8] {
 }
 
 /// The text of a block. Where printk took the two bytes of the level from its front, its last two are still there once more.
-pub(crate) fn printed(body: &[u8], rests: bool) -> String {
+pub(crate) fn printed(body: &[u8], rests: bool, is_cut: bool) -> String {
     let text = String::from_utf8_lossy(text_of(body));
-    if rests { own_text(&text).to_owned() } else { text.into_owned() }
+    let (text, is_open) = if rests { own_text(&text) } else { (&*text, false) };
+    format!("{text}{}", if is_cut || is_open { OPEN_END } else { "" })
 }
 
-fn own_text(text: &str) -> &str {
+/// The text itself, and whether more of what is there can be its own: digits, or one character again and again.
+fn own_text(text: &str) -> (&str, bool) {
     let text = text.trim_end_matches('\n');
     match text.as_bytes() {
-        [.., a, b, c, d] if [a, b] == [c, d] => text.get(..text.len() - 2).unwrap_or(text),
-        _ => text,
+        [.., a, b, c, d] if [a, b] == [c, d] => {
+            let tail = [*a, *b];
+            let is_number = tail.iter().all(u8::is_ascii_hexdigit) && tail.iter().any(u8::is_ascii_digit);
+            (text.get(..text.len() - 2).unwrap_or(text), is_number || a == b && *a != b' ')
+        }
+        _ => (text, false),
     }
 }
 
@@ -205,6 +226,7 @@ pub(crate) fn of_runs(
     mut runs: Vec<Range<u64>>,
     shape: Words,
     read: &dyn Fn(u64, &mut [u8]) -> usize,
+    is_missing: &dyn Fn(u64) -> bool,
 ) -> Option<Log> {
     runs.sort_by_key(|run| run.start);
     let mut buffers: Vec<Range<u64>> = Vec::new();
@@ -218,7 +240,9 @@ pub(crate) fn of_runs(
         let len = buffer.end.saturating_sub(buffer.start).min(BUFFER_WITHIN);
         let mut bytes = vec![0; usize::try_from(len).ok()?];
         let len = read(buffer.start, &mut bytes);
-        Some(texts(&blocks(bytes.get(..len)?, shape)))
+        let bytes = bytes.get(..len)?;
+        let is_missing = |n: usize| is_missing(buffer.start.saturating_add(n as u64));
+        Some(texts(&blocks(bytes, shape), bytes, &is_missing))
     };
     let records = buffers.into_iter().filter_map(records).max_by_key(Vec::len)?;
     Some(Log { records, as_text: true, hole: Some(0), ..Log::default() })
@@ -272,8 +296,10 @@ mod tests {
                 .filter(|(id, _)| *id != 0)
                 .collect();
             let bytes = ring(&of);
-            let found: Vec<String> =
-                texts(&blocks(&bytes, Words::LITTLE_64)).into_iter().map(|r| r.text).collect();
+            let found: Vec<String> = texts(&blocks(&bytes, Words::LITTLE_64), &bytes, &|_| false)
+                .into_iter()
+                .map(|r| r.text)
+                .collect();
             let want: Vec<&str> = of.iter().map(|(_, text)| text.trim_end()).collect();
             assert_eq!(found, want, "{first:#x}");
             // and where they lie is found without the first
@@ -286,14 +312,28 @@ mod tests {
 
     #[test]
     fn what_is_left_of_the_level_is_not_part_of_a_text() {
-        assert_eq!(own_text("Zone ranges:s:\n"), "Zone ranges:");
-        assert_eq!((own_text("WT    "), own_text("a"), own_text("end\n")), ("WT  ", "a", "end"));
+        assert_eq!(own_text("Zone ranges:s:\n"), ("Zone ranges:", false));
+        assert_eq!(own_text("WT    "), ("WT  ", false));
+        assert_eq!(
+            (own_text("a"), own_text("end\n"), own_text("addeded")),
+            (("a", false), ("end", false), ("added", false))
+        );
+        // a number can end so by itself
+        for text in ["R09: 0000000000000000", "CR2: 6b6b6b6b6b6b6b6b", "class 0x060000", "--------"] {
+            assert_eq!(own_text(text), (&text[..text.len() - 2], true), "{text}");
+        }
         // kernel 5.10 puts the text there as it is
-        let texts = |of: &[(u64, &str)]| {
-            texts(&blocks(&ring(of), Words::LITTLE_64)).into_iter().map(|r| r.text).collect::<Vec<_>>()
+        let texts_of = |of: &[(u64, &str)], missing: usize| {
+            let bytes = ring(of);
+            let all = texts(&blocks(&bytes, Words::LITTLE_64), &bytes, &|n| n >= missing);
+            all.into_iter().map(|r| r.text).collect::<Vec<_>>()
         };
+        let texts = |of: &[(u64, &str)]| texts_of(of, usize::MAX);
         assert_eq!(texts(&[(1, "a"), (2, "CR2: 0000"), (3, "b")]), ["a", "CR2: 0000", "b"]);
-        assert_eq!(texts(&[(1, "a\n"), (2, "CR2: 0505"), (3, "b")]), ["a", "CR2: 05", "b"]);
+        assert_eq!(texts(&[(1, "a\n"), (2, "CR2: 0505"), (3, "b")]), ["a", "CR2: 05<?>", "b"]);
+        assert_eq!(texts(&[(1, "a\n"), (2, "CPUPU"), (3, "b")]), ["a", "CPU", "b"]);
+        // what goes on in a page that was not read
+        assert_eq!(texts_of(&[(1, "a"), (2, "b"), (3, "seen")], 32 + 8 + 4), ["a", "b", "seen<?>"]);
     }
 
     #[test]

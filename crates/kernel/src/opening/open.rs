@@ -324,9 +324,40 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
         }
         _ => {}
     }
+    if !is_at_its_place(opened, &file)
+        && let Some(why) = contradicted(opened, &file)
+    {
+        if !force {
+            let path = file.path().display();
+            return Err(KernelError::Open(format!(
+                "{path}: {why}, though its build id is the dump's: the file is damaged, or no kernel; give another, or --force"
+            )));
+        }
+        take_by_force(opened, &file, &why);
+    }
     opened.build_id = own;
     opened.vmlinux = Some(file);
     Ok(())
+}
+
+/// What VMCOREINFO says of the kernel's image and this file does not: where a variable or the text is, or that the file is a
+/// kernel at all.
+fn contradicted(opened: &Opened, file: &ObjectFile) -> Option<String> {
+    const PLACES: [&str; 4] = ["_stext", "init_uts_ns", "swapper_pg_dir", "node_online_map"];
+    let told = |name: &'static str| Some((name, opened.machine.info.symbol(name)?, file.symbol(name)?.value));
+    let slide = opened.machine.boot.slide();
+    let elsewhere = PLACES.into_iter().filter_map(told).find(|(_, at, own)| own.wrapping_add(slide) != at.0);
+    if let Some((name, at, own)) = elsewhere {
+        let own = own.wrapping_add(slide);
+        return Some(format!(
+            "{name} would be at {own:#x} by its symbols, and is at {:#x} in the dump",
+            at.0
+        ));
+    }
+    // each kernel has its notes between symbols of the linker's
+    let has_notes = file.header(".notes").is_some();
+    let has_text = || ["_text", "_stext"].into_iter().any(|name| file.symbol(name).is_some());
+    (!has_notes && !has_text()).then(|| "it has neither a kernel's notes nor its text".to_owned())
 }
 
 /// How far the image of this file lies above its link-time addresses. Its first mapped page is `_text`, or `_stext` where

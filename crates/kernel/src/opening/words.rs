@@ -97,7 +97,8 @@ pub(crate) fn log_by_shape(image: &Image, watch: &Watch) -> Option<Log> {
         );
     });
     let read = |at: u64, bytes: &mut [u8]| image.phys().read_stretch(PhysAddr(at), bytes).unwrap_or(0);
-    let logs = [of_records(image, runs), text_ring::of_runs(rings, shape, &read)];
+    let logs =
+        [of_records(image, runs), text_ring::of_runs(rings, shape, &read, &|at| read(at, &mut [0]) == 0)];
     // `max_by_key` takes the last of equals
     let found = logs.into_iter().flatten().rev().max_by_key(|log| log.records.len());
     found.or_else(|| of_texts(image, &texts))
@@ -212,7 +213,7 @@ fn of_ring(bytes: &[u8], shape: Shape) -> Option<Log> {
     let ids: Vec<i64> = blocks.iter().map(|(id, _)| *id).collect();
     let gap = ids.windows(2).position(|two| two.first().zip(two.last()).is_some_and(|(a, b)| b - a > 64));
     blocks.truncate(gap.map_or(blocks.len(), |n| n.saturating_add(1)));
-    let records = text_ring::texts(&blocks);
+    let records = text_ring::texts(&blocks, bytes, &|n| n >= bytes.len());
     (records.len() >= MIN_MESSAGES).then(|| Log { records, as_text: true, ..Log::default() })
 }
 

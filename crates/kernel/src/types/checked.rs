@@ -22,6 +22,8 @@ use debuginfo::types::{Doubt, Proven, Types};
 enum Holds {
     /// A text that begins so.
     Text(&'static [u8]),
+    /// A text that begins with a digit.
+    Digit,
     /// The address of a text that begins so.
     Named(&'static [u8]),
     /// This number in four bytes. 0 proves little, but another number contradicts it.
@@ -49,6 +51,8 @@ enum Lies {
     Behind(&'static str),
     /// At the first CPU's copy of a variable.
     OnFirstCpu(&'static str),
+    /// In a variable of a struct, as a member of it.
+    Inside(&'static str, &'static str, &'static str),
 }
 
 /// An object whose contents are known.
@@ -106,6 +110,15 @@ const OBJECTS: &[Object] = &[
         of: "uts_namespace",
         lies: Lies::At("init_uts_ns"),
         members: &[("name", Holds::Text(b"Linux\0")), ("user_ns", Holds::Address(&["init_user_ns"]))],
+    },
+    Object {
+        of: "new_utsname",
+        lies: Lies::Inside("init_uts_ns", "uts_namespace", "name"),
+        members: &[
+            ("sysname", Holds::Text(b"Linux\0")),
+            ("release", Holds::Digit),
+            ("version", Holds::Text(b"#")),
+        ],
     },
     Object {
         of: "ipc_namespace",
@@ -383,7 +396,7 @@ fn evidence_of(s: &Session, types: &Types, of: &str) -> Vec<MemberEvidence> {
     let Some(ty) = find_struct(types, &[of]) else { return Vec::new() };
     let mut out: Vec<MemberEvidence> = Vec::new();
     for object in OBJECTS.iter().filter(|object| object.of == of) {
-        let Some(at) = object.lies.address(s) else { continue };
+        let Some(at) = object.lies.address(s, types) else { continue };
         for &(member, holds) in object.members {
             let Ok(Some(found)) = types.member(ty, member) else { continue };
             let offset = found.offset();
@@ -416,8 +429,12 @@ fn evidence_of(s: &Session, types: &Types, of: &str) -> Vec<MemberEvidence> {
 }
 
 impl Lies {
-    fn address(self, s: &Session) -> Option<VirtAddr> {
+    fn address(self, s: &Session, types: &Types) -> Option<VirtAddr> {
         match self {
+            Self::Inside(symbol, of, member) => {
+                let found = types.member(find_struct(types, &[of])?, member).ok()??;
+                Some(s.symbol(symbol)?.add(found.offset()))
+            }
             Self::At(symbol) => s.symbol(symbol),
             Self::Behind(symbol) => s.mem().ptr(s.symbol(symbol)?).ok().filter(|at| s.arch().is_kernel(*at)),
             Self::OnFirstCpu(symbol) => s.per_cpu(symbol, 0).ok(),
@@ -431,6 +448,7 @@ impl Holds {
         let (mem, at) = (s.mem(), object.add(offset));
         Some(match self {
             Self::Text(text) => mem.bytes(at, text.len()).ok()? == text,
+            Self::Digit => mem.u8(at).ok()?.is_ascii_digit(),
             Self::Named(text) => {
                 let name = mem.ptr(at).ok()?;
                 s.arch().is_kernel(name) && mem.bytes(name, text.len()).ok()? == text
@@ -447,7 +465,7 @@ impl Holds {
 
     /// Whether few other words of an object look like it.
     const fn is_telling(self) -> bool {
-        !matches!(self, Self::Number(0) | Self::Null | Self::Bit(_) | Self::List)
+        !matches!(self, Self::Number(0) | Self::Null | Self::Bit(_) | Self::List | Self::Digit)
     }
 
     /// The only place of an object where it stands.
@@ -513,8 +531,11 @@ fn proven(s: &Session, types: &Types, of: &str, inferred: Vec<(&str, u64)>) -> V
     if member("thread_info").is_some_and(|found| found.offset() == 0) {
         add("thread_info", 0);
     }
-    for object in OBJECTS.iter().filter(|object| object.of == of && matches!(object.lies, Lies::At(_))) {
-        let Some(at) = object.lies.address(s) else { continue };
+    for object in OBJECTS
+        .iter()
+        .filter(|object| object.of == of && matches!(object.lies, Lies::At(_) | Lies::Inside(..)))
+    {
+        let Some(at) = object.lies.address(s, types) else { continue };
         for (member, holds) in object.members {
             if let Some(offset) = holds.only_place(s, at) {
                 add(member, offset);

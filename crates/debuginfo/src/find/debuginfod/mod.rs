@@ -33,8 +33,8 @@ const TICK: Duration = Duration::from_millis(50);
 const MISS: u64 = 600;
 /// How long a name and a connection may take.
 const REACH: Duration = Duration::from_secs(10);
-/// The largest file that is taken of a server that was named for one question.
-const MAX_MIRRORED: u64 = 8 << 30;
+/// The largest file that is taken where `DEBUGINFOD_MAXSIZE` names none: what a server sends is not enough to fill a disk by.
+const MAX_SIZE: u64 = 8 << 30;
 /// Redirections that are followed.
 const MAX_REDIRECTS: u32 = 10;
 
@@ -173,7 +173,7 @@ impl Debuginfod {
         let number = |name: &str| text(name).and_then(|v| v.parse::<u64>().ok());
         out.timeout = Duration::from_secs(number("DEBUGINFOD_TIMEOUT").unwrap_or(90));
         out.max_time = number("DEBUGINFOD_MAXTIME").filter(|n| *n != 0).map(Duration::from_secs);
-        out.max_size = number("DEBUGINFOD_MAXSIZE").filter(|n| *n != 0);
+        out.max_size = number("DEBUGINFOD_MAXSIZE").filter(|n| *n != 0).or(Some(MAX_SIZE));
         out.retries = number("DEBUGINFOD_RETRY_LIMIT").and_then(|n| u32::try_from(n).ok()).unwrap_or(2);
         let lines = text("DEBUGINFOD_HEADERS_FILE").and_then(|path| fs::read_to_string(path).ok());
         out.headers = lines.iter().flat_map(|t| t.lines()).filter_map(header).collect();
@@ -188,7 +188,7 @@ impl Debuginfod {
             cache,
             timeout: Duration::from_secs(90),
             max_time: None,
-            max_size: None,
+            max_size: Some(MAX_SIZE),
             retries: 2,
             headers: Vec::new(),
             is_mirror: false,
@@ -201,9 +201,7 @@ impl Debuginfod {
     pub(super) fn mirror(url: &str, cache: &Path) -> Option<Self> {
         let usual = Self::new(vec![url.trim_end_matches('/').to_owned()], cache.join("debug"))?;
         let limits = Self::limits(usual);
-        // no limit is one that a server's word is not enough to fill a disk by
-        let max_size = limits.max_size.or(Some(MAX_MIRRORED));
-        Some(Self { is_mirror: true, max_size, ..limits })
+        Some(Self { is_mirror: true, ..limits })
     }
 
     /// Whether servers may be asked from now on; what the cache has is there in any case.
@@ -572,6 +570,11 @@ impl Job {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(failed(e.to_string())),
             };
+            let read = buffer.get(..n).unwrap_or_default();
+            if done == 0 && is_debug_file(&self.url) && !may_begin_elf(read) {
+                let why = "it does not begin as an ELF file".to_owned();
+                return Err(Broken::Final(FetchError::Failed { url: self.url.clone(), why }));
+            }
             done += n as u64;
             if let Some(max) = self.max_size.filter(|max| done > *max) {
                 let too_big = FetchError::TooBig { url: self.url.clone(), size: done.max(max) };
@@ -582,6 +585,16 @@ impl Job {
         }
         out.flush().map(|()| done).map_err(|e| cache(&e))
     }
+}
+
+/// True where a debug file or a program was asked for, and no source.
+fn is_debug_file(url: &str) -> bool {
+    ["/debuginfo", "/executable"].iter().any(|end| url.ends_with(end))
+}
+
+fn may_begin_elf(bytes: &[u8]) -> bool {
+    const ELF: &[u8] = b"\x7fELF";
+    bytes.iter().zip(ELF).all(|(byte, own)| byte == own)
 }
 
 /// Certificates are those that this system trusts: servers inside companies have their own.

@@ -120,9 +120,12 @@ impl Header {
         let f = Fields::new(&raw, layout.words);
         let is_signed = raw.starts_with(MAGIC);
         let declared = Geometry::parse(&f, layout).map_err(cut)?;
-        if declared.version > MAX_VERSION {
-            return Err(image.bad("header_version", declared.version.into(), "known are 0 to 6"));
+        let other = Some(declared.version).filter(|version| *version > MAX_VERSION);
+        if let Some(version) = other.filter(|_| !is_signed) {
+            return Err(image.bad("header_version", version.into(), "known are 0 to 6"));
         }
+        // what follows is the same in all versions since the sixth
+        let declared = Geometry { version: declared.version.min(MAX_VERSION), ..declared };
         let read_sub = |geometry: &Geometry| {
             let sub_len = SUB_HEADER_LEN.min(geometry.sub_blocks.saturating_mul(geometry.block_size));
             // what a cut file lacks of it is not known, as in a file of an older version
@@ -146,8 +149,8 @@ impl Header {
         if wanted > len {
             warnings.push(Warning::FileTruncated { wanted, len });
         }
-        if geometry.version > KNOWN_VERSION {
-            warnings.push(Warning::NewerHeader { version: geometry.version, known: KNOWN_VERSION });
+        if let Some(version) = other.or(Some(geometry.version).filter(|version| *version > KNOWN_VERSION)) {
+            warnings.push(Warning::NewerHeader { version, known: KNOWN_VERSION });
         }
         if status & STATUS_INCOMPLETE != 0 {
             warnings.push(Warning::MarkedIncomplete);

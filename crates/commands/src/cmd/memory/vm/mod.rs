@@ -172,11 +172,8 @@ fn of_task(s: &Session, task: &Task) -> Result<Option<VirtAddr>, KernelError> {
             Some(true) => Ok(None),
             Some(false) => Err(KernelError::GivenUp { pid: task.pid, what: "address space" }),
             None => {
-                let why = format!(
-                    "task {} has no mm_struct; whether it is a thread of the kernel is not known",
-                    task.pid
-                );
-                Err(KernelError::Open(why))
+                let why = "it has no mm_struct, and its flags, by which it would be a thread of the kernel, are not known".to_owned();
+                Err(KernelError::Damaged { what: "task_struct", at: task.at, why })
             }
         },
     }

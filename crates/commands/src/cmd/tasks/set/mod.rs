@@ -204,15 +204,25 @@ pub(crate) fn lines(s: &Session, t: &Task, width: usize, compat: bool, report: &
         line = line.text(format!("(1 of {same})  "));
     }
     let info = kernel::sched::task::thread_info(s, t).map(|at| Cell::Addr(at.0));
-    let info = tasks::known(info, "the page that names the task's stack is not in the dump");
+    let info = match s.types_lost() {
+        Some(why) => {
+            tasks::known(info, &format!("the types that tell where it is are lost: {why}")).lost_if(true)
+        }
+        None => tasks::known(info, "the page that names the task's stack is not in the dump")
+            .lost_if(t.stack.is_none()),
+    };
     report.line(line.text("[THREAD_INFO: ").field("thread_info", info).zeros(16).text("]"));
     report.line(label("CPU").field("cpu", tasks::cpu(t)));
     let dead = kernel::sched::panic::panic_task(s);
     let panicked = kernel::sched::panic::has_panicked(s) == Some(true) && dead.is_some_and(|p| p.at == t.at);
     let by_sysrq = || s.panic_text().class == Some(Class::Sysrq);
     let is_sysrq = panicked && by_sysrq() && !(compat && s.panic_text().panic.is_some());
+    // the words of the end are lost
+    let cannot_tell = || s.panic_text().class.is_none() && s.log().map_or(true, |log| log.stopped.is_some());
     let mark = if is_sysrq {
         " (SYSRQ)"
+    } else if panicked && cannot_tell() {
+        " (PANIC or SYSRQ)"
     } else if panicked {
         " (PANIC)"
     } else if t.active {
