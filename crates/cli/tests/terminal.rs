@@ -138,7 +138,7 @@ fn a_pager_that_does_not_work_loses_nothing() {
 
 /// The answer to a line that is typed by hand.
 fn by_hand(pager: &str) -> String {
-    typing(&[], pager, "p", &|shown| shown.contains("> p"), b"tob 1\rexit\r")
+    typing(&[], pager, "p", &|shown| shown.contains("crashlens> "), b"tob 1\rexit\r")
 }
 
 /// What is typed next is the session's, and none of the pager's keys.

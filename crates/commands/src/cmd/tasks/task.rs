@@ -98,6 +98,10 @@ impl Run for TaskCommand {
         }
         let mut report = Report::new("task");
         report.list("tasks", out);
+        let is_lost = s.types_lost().is_some() || s.kernel_symbols().is_lost;
+        for note in s.layout_notes(ask.task_struct) {
+            report.lacking(is_lost, format!("task: {note}"));
+        }
         for (path, _) in members.iter().zip(&known).filter(|(_, known)| !**known) {
             report.error(format!("task: neither struct task_struct nor thread_info has a member {path}"));
         }

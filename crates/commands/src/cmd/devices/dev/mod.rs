@@ -101,6 +101,11 @@ fn symbol(s: &Session, at: &Result<VirtAddr, KernelError>) -> Cell {
     match at {
         Ok(at) => match s.locate(*at) {
             Some(found) => Cell::symbol(found.symbol.name.to_owned(), found.offset),
+            None if s.may_be_of_module(*at) => Cell::Absent {
+                short: format!("{:016x}", at.0).into(),
+                reason: format!("what is at {:#x} is not known: not all modules are", at.0),
+                lost: true,
+            },
             None => Cell::Addr(at.0),
         },
         Err(e) => unknown("?", e),
