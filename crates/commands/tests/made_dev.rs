@@ -243,6 +243,7 @@ fn programs_and_maps_have_their_names() {
     let text = ask(&k, "bpf -m 13");
     assert!(text.contains("     KEY_SIZE: 4  VALUE_SIZE: 8  MAX_ENTRIES: 1000  MEMLOCK: 16384\n"), "{text}");
     assert!(ask(&k, "bpf -m 13 -s -x").contains("max_entries = 0x3e8"));
+    assert_eq!(ask(&k, "bpf -P -x"), ask(&k, "bpf -P"), "crash takes -x without -s too");
     assert!(ask(&k, "bpf -PM -s -d").contains("struct bpf_prog_aux {"));
     for (line, why) in [
         ("bpf -p 5", "invalid program ID: 5"),

@@ -109,10 +109,10 @@ fn vm_shows_structs_and_flags() {
     let mm = ask(&k, "vm -m -d 1");
     assert!(mm.contains("struct mm_struct {") && mm.contains("total_vm = 3"), "{mm}");
     assert!(ask(&k, "vm -v -x 1").contains("vm_end = 0x402000"));
+    assert_eq!(ask(&k, "vm -x 1"), ask(&k, "vm 1"), "crash takes it without -m and -v too");
     assert_eq!(ask(&k, "vm -f 75").trim(), "75: (READ|EXEC|MAYREAD|MAYWRITE|MAYEXEC)");
     assert_eq!(ask(&k, "vm -f 1801").trim(), "1801: (READ|0x800|0x1000)");
     for (line, why) in [
-        ("vm -x 1", "-x and -d are about -m and -v"),
         ("vm -p -m 1", "cannot be used with"),
         ("vm -f 75 1", "cannot be used with"),
         ("vm -f zz", "invalid vm_flags value"),

@@ -45,10 +45,10 @@ pub(crate) struct BpfArgs {
     #[arg(short = 's')]
     structs: bool,
     /// Of -s, numbers in hex
-    #[arg(short = 'x', requires = "structs", conflicts_with = "decimal")]
+    #[arg(short = 'x', conflicts_with = "decimal")]
     hex: bool,
     /// Of -s, numbers in decimal
-    #[arg(short = 'd', requires = "structs")]
+    #[arg(short = 'd')]
     decimal: bool,
 }
 

@@ -151,7 +151,17 @@ impl Run for Dis {
 }
 
 /// `-b NUMBER` may stand before other options: the number goes behind them.
-fn number_last(mut words: Vec<String>) -> Vec<String> {
+/// It may stand in one word with the letter (`-b0`).
+fn number_last(words: Vec<String>) -> Vec<String> {
+    let mut words: Vec<String> = words
+        .into_iter()
+        .flat_map(|word| match word.strip_prefix("-b") {
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                vec!["-b".to_owned(), digits.to_owned()]
+            }
+            _ => vec![word],
+        })
+        .collect();
     let is_option = |word: &String| word.starts_with('-') && word != "--" && word.len() > 1;
     let at = words.iter().position(|word| is_option(word) && word.ends_with('b'));
     let Some(number) = at.map(|n| n + 1) else { return words };
@@ -209,8 +219,13 @@ fn operands<'w>(words: &[&'w str]) -> Result<(&'w str, Option<u64>), CommandErro
 
 /// Code of the context's process.
 fn user(cx: &mut Cx<'_>, s: &Session, word: &str, count: u64, shape: &Shape) -> Result<Report, CommandError> {
-    let at = crate::engine::number::hex(word)
-        .ok_or_else(|| CommandError::argument(format_args!("invalid user virtual address: {word}")))?;
+    // a process has no symbols here: a word that is no address is the kernel's
+    let Some(at) = crate::engine::number::hex(word) else {
+        let place = place::resolve(cx, s, word)?;
+        let mut report = Report::new("dis");
+        show(cx, s, s.mem(), &place, Part::Count(count), shape, &mut report)?;
+        return Ok(report);
+    };
     let task = tasks::context(cx)?;
     let mem = kernel::mm::address_space::user_memory(s, task).map_err(CommandError::failed)?;
     let place =
@@ -456,6 +471,7 @@ mod tests {
         assert_eq!(moved("-b 2 -r vfs_read+5"), "-b -r 2 vfs_read+5");
         assert_eq!(moved("-lb 0x3 -x -f vfs_read 1"), "-lb -x -f 0x3 vfs_read 1");
         assert_eq!(moved("-b 2"), "-b 2");
+        assert_eq!(moved("-b0 vfs_read"), "-b 0 vfs_read");
         assert_eq!(moved("-b vfs_read 1"), "-b vfs_read 1");
         assert_eq!(moved("-r vfs_read"), "-r vfs_read");
     }

@@ -122,7 +122,8 @@ fn caches(
             row.line(heading());
         }
         if is_ignored {
-            let line = Line::new().field("cache", Cell::Addr(at.0)).zeros(16).text("  [IGNORED]  ");
+            let line =
+                Line::new().field("cache", Cell::Addr(at.0)).zeros(16).text(format!(" {:<45}", "[IGNORED]"));
             row.line(line.field("name", name(s, *at)));
             row.hidden("ignored", true);
             rows.push(row);

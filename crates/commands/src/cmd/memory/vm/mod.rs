@@ -92,9 +92,6 @@ impl Run for Vm {
         if let Some(word) = &args.flags {
             return flags(s, word);
         }
-        if (args.hex || args.decimal) && !(args.structs || args.mm_struct) {
-            return Err(CommandError::argument("-x and -d are about -m and -v"));
-        }
         let mut chosen = Vec::new();
         for word in &args.task {
             chosen.push(tasks::one(s, word)?);
