@@ -143,7 +143,8 @@ fn malformed_types_end() {
     lab.define(loops, "loops", 16, members);
     let value = Value::memory(loops, VirtAddr(0x1000));
     let tree = format_value(&lab, &value, &FormatOptions::default());
-    assert!(tree.to_text().contains("..."));
+    // where it lies within itself cannot be
+    assert!(tree.to_text().contains("<place not known>"), "{}", tree.to_text());
     let cyclic = lab.unnamed(CompoundKind::Struct, 8, vec![]);
     assert!(layout_text(&lab.types, cyclic, &LayoutOptions::default()).is_ok());
 }

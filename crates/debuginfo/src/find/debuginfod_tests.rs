@@ -201,9 +201,10 @@ fn errors_of_servers_and_files_that_are_too_large() {
 #[test]
 fn a_server_that_stalls_is_given_up_and_not_asked_again() {
     let cache = tempfile::tempdir().unwrap();
-    for stalled in
-        ["…".as_bytes().to_vec(), "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nELF…".as_bytes().to_vec()]
-    {
+    for stalled in [
+        "…".as_bytes().to_vec(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n\x7fELF…".as_bytes().to_vec(),
+    ] {
         let server = Server::new(vec![stalled]);
         let mut client = server.client(cache.path());
         client.timeout = Duration::from_millis(300);
@@ -227,7 +228,8 @@ fn stop_soon(watch: &Watch) {
 #[test]
 fn a_request_to_stop_is_heard_while_the_server_is_silent() {
     let cache = tempfile::tempdir().unwrap();
-    let server = Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nELF…".as_bytes().to_vec()]);
+    let server =
+        Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n\x7fELF…".as_bytes().to_vec()]);
     let watch = Watch::default();
     stop_soon(&watch);
     let began = Instant::now();
@@ -239,7 +241,8 @@ fn a_request_to_stop_is_heard_while_the_server_is_silent() {
 #[test]
 fn after_a_stop_nothing_more_is_asked() {
     let cache = tempfile::tempdir().unwrap();
-    let server = Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nELF…".as_bytes().to_vec()]);
+    let server =
+        Server::new(vec!["HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n\x7fELF…".as_bytes().to_vec()]);
     let client = server.client(cache.path());
     let watch = Watch::default();
     // a stop of the work is none of a transfer that has not begun

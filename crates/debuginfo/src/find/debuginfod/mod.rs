@@ -572,7 +572,7 @@ impl Job {
             };
             let read = buffer.get(..n).unwrap_or_default();
             if done == 0 && is_debug_file(&self.url) && !may_begin_elf(read) {
-                let why = "it does not begin as an ELF file".to_owned();
+                let why = "what it sends is no debug file: it does not begin as ELF does".to_owned();
                 return Err(Broken::Final(FetchError::Failed { url: self.url.clone(), why }));
             }
             done += n as u64;

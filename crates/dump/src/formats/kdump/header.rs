@@ -159,7 +159,7 @@ impl Header {
         let time = |at| f.long(at).map(u64::cast_signed).map_err(cut);
         Ok(Self {
             layout,
-            version: geometry.version,
+            version: other.unwrap_or(geometry.version),
             utsname: utsname(raw.get(12..402).unwrap_or(&[])),
             timestamp: Timestamp { sec: time(second)?, usec: time(second + usize::from(layout.words.size))? },
             compression: compression(status),

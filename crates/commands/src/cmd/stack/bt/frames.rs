@@ -71,7 +71,7 @@ pub(in crate::cmd::stack) fn ends(s: &Session, bt: &Backtrace, command: &str, re
     finish(s, bt, record);
     if let Some(why) = bt.lack(s) {
         record.missing(format!("{command}: frames are missing: {why}"));
-    } else if bt.start == Start::Stack {
+    } else if bt.start == Start::Stack && bt.doubt.is_some() {
         record.missing(format!(
             "{command}: where this CPU was is not known: its innermost frames, and the registers of user mode, can be older"
         ));
