@@ -52,7 +52,8 @@ fn is_how(key: &str, record: &Map<String, Value>) -> bool {
     }
 }
 /// What stands in a text for what could not be read.
-const GAPS: &[&str] = &["<page excluded>", "<not in dump>", "<dump truncated>", "<page table missing>"];
+const GAPS: &[&str] =
+    &["<?>", "<page excluded>", "<not in dump>", "<dump truncated>", "<page table missing>"];
 /// What stands in for another value where that is absent: less is said, and it is true of the whole dump too.
 const INSTEAD: &[&str] = &["last_message_seconds", "memory_managed_bytes", "first_known_message"];
 
