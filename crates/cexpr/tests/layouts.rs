@@ -145,6 +145,8 @@ fn malformed_types_end() {
     let tree = format_value(&lab, &value, &FormatOptions::default());
     // where it lies within itself cannot be
     assert!(tree.to_text().contains("<place not known>"), "{}", tree.to_text());
+    let many = Value::memory(lab.types.array_of(loops, Some(1 << 31)), VirtAddr(0x1000));
+    assert!(format_value(&lab, &many, &FormatOptions::default()).to_text().contains("..."));
     let cyclic = lab.unnamed(CompoundKind::Struct, 8, vec![]);
     assert!(layout_text(&lab.types, cyclic, &LayoutOptions::default()).is_ok());
 }

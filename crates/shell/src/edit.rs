@@ -14,7 +14,7 @@ use rustyline::{
 };
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Lines that the history keeps.
@@ -114,25 +114,19 @@ impl ConditionalEventHandler for OnCtrlC {
     }
 }
 
-/// When the first key of a line came.
-struct FirstKey(Arc<OnceKey>);
+/// When the first key of the line came that is being read.
+#[derive(Clone, Default)]
+struct FirstKey(Arc<Mutex<Option<Instant>>>);
 
-/// The same, until the next line begins.
-#[derive(Default)]
-struct OnceKey(Mutex<Option<Instant>>);
-
-impl OnceKey {
-    fn key(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
-    }
-    fn take(&self) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl FirstKey {
+    fn key(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ConditionalEventHandler for FirstKey {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
-        self.0.key();
+        self.key().get_or_insert_with(Instant::now);
         None
     }
 }
@@ -143,7 +137,12 @@ const AT_ONCE: Duration = Duration::from_millis(10);
 /// What came from the terminal.
 pub(crate) enum Typed {
     /// A line; several where a text of several was put in.
-    Lines(Vec<String>),
+    Lines {
+        /// The lines.
+        lines: Vec<String>,
+        /// They came all at once: others can wait behind them.
+        at_once: bool,
+    },
     /// Ctrl-C at the prompt: the line is dropped.
     Dropped,
     /// Ctrl-D, or a terminal that is gone.
@@ -156,9 +155,7 @@ pub(crate) struct Lines<'c> {
     history: Option<PathBuf>,
     /// Ctrl-C ended the line.
     dropped: Arc<AtomicBool>,
-    first: Arc<OnceKey>,
-    /// True where the last line came all at once.
-    pub(crate) came_at_once: bool,
+    first: FirstKey,
 }
 
 impl<'c> Lines<'c> {
@@ -175,8 +172,8 @@ impl<'c> Lines<'c> {
         let dropped = Arc::new(AtomicBool::new(false));
         let key = KeyEvent(KeyCode::Char('C'), Modifiers::CTRL);
         editor.bind_sequence(key, EventHandler::Conditional(Box::new(OnCtrlC(dropped.clone()))));
-        let first = Arc::new(OnceKey::default());
-        editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(FirstKey(first.clone()))));
+        let first = FirstKey::default();
+        editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(first.clone())));
         let history = history_path();
         if let Some(path) = &history {
             if let Some(folder) = path.parent() {
@@ -185,7 +182,7 @@ impl<'c> Lines<'c> {
             }
             let _ = editor.load_history(path);
         }
-        Ok(Self { editor, history, dropped, first, came_at_once: false })
+        Ok(Self { editor, history, dropped, first })
     }
 
     /// Reads a line; `settings` may have changed since the last one.
@@ -194,13 +191,12 @@ impl<'c> Lines<'c> {
             tab.settings = settings.clone();
         }
         rustyline::config::Configurer::set_edit_mode(&mut self.editor, mode(settings.edit));
-        let _ = self.first.take();
+        *self.first.key() = None;
         let read = self.editor.readline(prompt);
-        let since = self.first.take().map(|first| first.elapsed());
-        self.came_at_once = since.is_some_and(|since| since < AT_ONCE);
+        let at_once = self.first.key().is_some_and(|first| first.elapsed() < AT_ONCE);
         match read {
             Ok(_) if self.dropped.swap(false, Ordering::Relaxed) => Typed::Dropped,
-            Ok(text) => Typed::Lines(text.lines().map(str::to_owned).collect()),
+            Ok(text) => Typed::Lines { lines: text.lines().map(str::to_owned).collect(), at_once },
             Err(ReadlineError::Interrupted) => Typed::Dropped,
             Err(_) => Typed::End,
         }

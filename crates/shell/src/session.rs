@@ -184,8 +184,8 @@ impl<'s> Shell<'s> {
         while !self.settings.quit {
             let prompt = if self.draft.is_some() { ">".to_owned() } else { self.prompt() };
             match lines.read(&prompt, &self.settings) {
-                Typed::Lines(typed) => {
-                    self.came_at_once = lines.came_at_once;
+                Typed::Lines { lines: typed, at_once } => {
+                    self.came_at_once = at_once;
                     self.typed(&typed, &mut lines);
                 }
                 Typed::Dropped => self.draft = None,

@@ -108,11 +108,15 @@ fn code(s: &Session, v: &Verdict) -> Option<Loss> {
     lost_page(s, start, end).map(|fault| Loss { what, why: fault.to_string() })
 }
 
+/// The operands of the condition and of the access.
+fn rows(v: &Verdict) -> impl Iterator<Item = &Operand> {
+    let condition = v.condition.iter().flat_map(|c| &c.operands);
+    condition.chain(v.access.iter().flat_map(|a| &a.operands))
+}
+
 /// The code of the frames that could have kept a value which is gone.
 fn callers(case: &Case<'_>, v: &Verdict) -> Option<Loss> {
-    let condition = v.condition.iter().flat_map(|c| &c.operands);
-    let mut all = condition.chain(v.access.iter().flat_map(|a| &a.operands));
-    all.find(|row| row.value.is_none() && !row.lost)?;
+    rows(v).find(|row| row.value.is_none() && !row.lost)?;
     let from = v.victim.as_ref()?.frame?;
     let frames = case.victim.named(case.s, from).take(MAX_KEEPERS);
     frames.map(|(frame, _)| frame.lookup()).find_map(|at| {
@@ -127,9 +131,7 @@ const MAX_KEEPERS: usize = 4;
 
 /// Values of the condition or access whose memory is not there.
 fn operands(v: &Verdict) -> Option<Loss> {
-    let condition = v.condition.iter().flat_map(|c| &c.operands);
-    let mut all = condition.chain(v.access.iter().flat_map(|a| &a.operands));
-    let row = all.find(|row| row.lost)?;
+    let row = rows(v).find(|row| row.lost)?;
     Some(Loss { what: Lost::Value(row.name.to_string()), why: "its memory is not in the dump".into() })
 }
 

@@ -234,10 +234,7 @@ impl Formatter<'_> {
             }
             // a member that cannot be where its source says is where something else shows it, or not known
             let doubt = m.name.as_ref().and_then(|name| self.scope.types().doubted(at, name));
-            let place = doubt.as_ref().map_or(Some(m.bit_offset), |doubt| {
-                let bit = if m.bit_size.is_some() { m.bit_offset % 8 } else { 0 };
-                Some(doubt.offset?.saturating_mul(8).saturating_add(bit))
-            });
+            let place = doubt.map_or(Some(m.bit_offset), |doubt| doubt.bit_offset(m.bit_offset, m.bit_size));
             let part = whole.part(m.ty, place.unwrap_or(m.bit_offset), m.bit_size);
             let mut child = match place {
                 Some(_) => self.node(&part, depth + 1),

@@ -22,6 +22,16 @@ pub struct Doubt {
     pub offset: Option<u64>,
 }
 
+impl Doubt {
+    /// Where the member is, in bits from the start of the struct, if that is known; of a bit-field the bit within its byte is
+    /// the source's.
+    #[must_use]
+    pub fn bit_offset(&self, of_source: u64, bit_size: Option<u32>) -> Option<u64> {
+        let bit = if bit_size.is_some() { of_source % 8 } else { 0 };
+        Some(self.offset?.saturating_mul(8).saturating_add(bit))
+    }
+}
+
 impl Types {
     /// What is known to be wrong of a member's place, whether or not the right one is known.
     #[must_use]

@@ -399,14 +399,11 @@ impl Types {
             return Ok(None);
         }
         self.look_at_layout(at)?;
-        match self.doubted(at, name) {
-            None => Ok(found),
-            Some(Doubt { offset: None, .. }) => Ok(None),
-            Some(Doubt { offset: Some(offset), .. }) => {
-                let bit = |found: &Found| if found.bit_size.is_some() { found.bit_offset % 8 } else { 0 };
-                Ok(found.map(|f| Found { bit_offset: offset.saturating_mul(8).saturating_add(bit(&f)), ..f }))
-            }
-        }
+        Ok(match self.doubted(at, name) {
+            None => found,
+            Some(doubt) => found
+                .and_then(|f| Some(Found { bit_offset: doubt.bit_offset(f.bit_offset, f.bit_size)?, ..f })),
+        })
     }
 
     pub(super) fn member_at(

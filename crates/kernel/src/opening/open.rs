@@ -295,12 +295,12 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
         return Ok(());
     }
     let told = opened.build_id.clone();
+    let in_memory = build_id_in_memory(opened, &file);
+    let is_proven = in_memory.is_some() && in_memory.as_deref() == file.build_id();
     let own = match told {
         Some(told) if Some(&*told) == file.build_id() => Some(told),
         // memory has the last word: the line of VMCOREINFO can be damaged
-        told => build_id_in_memory(opened, &file)
-            .filter(|id| told.is_none() || Some(&**id) == file.build_id())
-            .or(told),
+        told => in_memory.filter(|_| told.is_none() || is_proven).or(told),
     };
     match (&own, file.build_id()) {
         (Some(dump_id), Some(file_id)) if dump_id != file_id => {
@@ -324,9 +324,7 @@ fn adopt(opened: &mut Opened, file: Arc<ObjectFile>, force: bool) -> Result<()> 
         }
         _ => {}
     }
-    if !is_at_its_place(opened, &file)
-        && let Some(why) = contradicted(opened, &file)
-    {
+    if !is_proven && let Some(why) = contradicted(opened, &file) {
         if !force {
             let path = file.path().display();
             return Err(KernelError::Open(format!(

@@ -4,7 +4,7 @@ use super::backtrace::{Backtrace, Start};
 use super::code::SessionCode;
 use crate::session::Session;
 use base::{Fault, GRANULE, VirtAddr};
-use unwind::{Code as _, StopReason};
+use unwind::{Code as _, Frame, StopReason};
 
 impl Backtrace {
     /// Why frames are missing; `None` where they are all that the stack has. A stack that is damaged ends early as one does of
@@ -26,14 +26,18 @@ impl Backtrace {
         }
     }
 
+    /// The frames whose callers are guesses, with those.
+    fn guessed(&self) -> impl Iterator<Item = (&Frame, &Frame)> {
+        let frames = &self.unwound.frames;
+        frames.iter().zip(frames.iter().skip(1)).filter(|(_, caller)| caller.how.is_guess())
+    }
+
     /// The first page that could not be read between a frame and the guess behind it, or, where frames begin at whatever the
     /// stack holds, below the first.
     fn passed_over(&self, s: &Session) -> Option<Fault> {
         let frames = &self.unwound.frames;
-        let between = frames.iter().zip(frames.iter().skip(1));
-        let guessed = between.filter(|(_, caller)| caller.how.is_guess());
         // what lies on different stacks lies behind nothing
-        let near = guessed.filter(|(frame, caller)| frame.stack == caller.stack);
+        let near = self.guessed().filter(|(frame, caller)| frame.stack == caller.stack);
         let gaps = near.map(|(frame, caller)| (frame.sp, caller.slot.unwrap_or(caller.sp)));
         let below = || {
             let first = frames.first().filter(|_| self.start == Start::Stack)?;
@@ -41,15 +45,11 @@ impl Backtrace {
         };
         gaps.chain(below()).find_map(|(from, to)| lost_page(s, from, to))
     }
-}
 
-impl Backtrace {
     /// What the dump lost of the table or of the code that would have led from a frame to its caller, where that is a guess.
     fn unguided(&self, s: &Session) -> Option<Fault> {
-        let frames = &self.unwound.frames;
         let code = SessionCode::at_hand(s, None);
-        let guessed = frames.iter().zip(frames.iter().skip(1)).filter(|(_, caller)| caller.how.is_guess());
-        guessed.map(|(frame, _)| frame.lookup()).find_map(|at| {
+        self.guessed().map(|(frame, _)| frame.lookup()).find_map(|at| {
             let unread = || s.mem().u8(at).err().filter(Fault::is_loss);
             code.lost_table(at).or_else(unread)
         })

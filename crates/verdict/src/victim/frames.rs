@@ -2,7 +2,6 @@
 
 use crate::code::roles;
 use arch::Arch;
-use debuginfo::symtab::base_name;
 use kernel::Session;
 use kernel::log::event::{Class, Event, Subject};
 use kernel::sched::task::Task;
@@ -197,9 +196,8 @@ pub(crate) fn blamed(arch: &Arch, class: Class, names: &[String], frames: &[Fram
         Class::Panic if after_panic > 0 => {
             let asserts = |n: &usize| names.get(*n).is_some_and(|name| roles::is_asserting(name));
             let from = (after_panic..frames.len()).find(|n| !asserts(n))?;
-            // what sets a taint that is fatal was called by who found the damage
-            let found = |n: &usize| names.get(*n).is_some_and(|name| base_name(name) == "add_taint");
-            first(from, &|_| false).filter(|n| *n == from && !found(n))
+            let finds = |n: &usize| names.get(*n).is_some_and(|name| roles::is_finding(name));
+            first(from, &|_| false).filter(|n| *n == from && !finds(n))
         }
         Class::StackProtector if after_panic > 0 => first(after_panic, &roles::is_dying),
         Class::Sanitizer

@@ -149,7 +149,8 @@ impl Header {
         if wanted > len {
             warnings.push(Warning::FileTruncated { wanted, len });
         }
-        if let Some(version) = other.or(Some(geometry.version).filter(|version| *version > KNOWN_VERSION)) {
+        let version = other.unwrap_or(geometry.version);
+        if version > KNOWN_VERSION {
             warnings.push(Warning::NewerHeader { version, known: KNOWN_VERSION });
         }
         if status & STATUS_INCOMPLETE != 0 {
@@ -159,7 +160,7 @@ impl Header {
         let time = |at| f.long(at).map(u64::cast_signed).map_err(cut);
         Ok(Self {
             layout,
-            version: other.unwrap_or(geometry.version),
+            version,
             utsname: utsname(raw.get(12..402).unwrap_or(&[])),
             timestamp: Timestamp { sec: time(second)?, usec: time(second + usize::from(layout.words.size))? },
             compression: compression(status),

@@ -35,9 +35,7 @@ pub(super) fn record(s: &Session, task: &Task, shape: &Shape) -> Result<Record, 
         return Ok(record);
     }
     fill(s, &bt, shape, &mut record);
-    if let Some(cpu) = task.cpu.filter(|_| task.active) {
-        lost_nmi(s, &bt, cpu, "bt", &mut record);
-    }
+    tell_nmi(s, task, &bt, &mut record);
     Ok(record)
 }
 
@@ -108,6 +106,13 @@ fn finish(s: &Session, bt: &Backtrace, record: &mut Record) {
         record.line(
             Line::new().styled(format!("    (frames end here: {})", bt.unwound.stopped), Role::Warning),
         );
+    }
+}
+
+/// Where the CPU that a task runs on was in an NMI and no frame is of it: see [`lost_nmi`].
+pub(super) fn tell_nmi(s: &Session, task: &Task, bt: &Backtrace, record: &mut Record) {
+    if let Some(cpu) = task.cpu.filter(|_| task.active) {
+        lost_nmi(s, bt, cpu, "bt", record);
     }
 }
 

@@ -7,7 +7,6 @@ use crate::show::tasks::banner;
 use crate::{CommandError, Cx};
 use base::{Bytes, FaultKind, VirtAddr};
 use kernel::sched::task::{Task, thread_info};
-use kernel::stack::backtrace::Backtrace;
 use kernel::stack::stacks::{cpu_stacks, task_stack};
 use kernel::{Located, Session};
 use report::{Cell, Item, Line, NoteKind, Record, Report};
@@ -50,18 +49,11 @@ pub(super) fn text(s: &Session, task: &Task, all: bool) -> Record {
     }
     record.list("text", rows);
     tell_holes(s, &own, &mut record);
-    tell_nmi(s, task, &bt, &mut record);
+    frames::tell_nmi(s, task, &bt, &mut record);
     if let Some(saved) = bt.unwound.frames.last().and_then(|f| f.saved.as_ref()).filter(|r| r.user) {
         record.record("registers", registers::block(&saved.regs));
     }
     record
-}
-
-/// Says where a CPU was in an NMI of which nothing is found.
-fn tell_nmi(s: &Session, task: &Task, bt: &Backtrace, record: &mut Record) {
-    if let Some(cpu) = task.cpu.filter(|_| task.active) {
-        frames::lost_nmi(s, bt, cpu, "bt", record);
-    }
 }
 
 /// Says where words of a stack could not be looked at, as parts of it are not in the dump.
@@ -119,7 +111,7 @@ pub(super) fn old(s: &Session, task: &Task, shape: &Shape) -> Result<Record, Opt
     let wanted = shape.reference.as_deref().and_then(crate::engine::number::hex);
     let wanted = wanted.map(|at| s.opened().machine.code_pointer(at));
     tell_holes(s, stack.unwrap_or(&task_stack(s, task)), &mut record);
-    tell_nmi(s, task, &bt, &mut record);
+    frames::tell_nmi(s, task, &bt, &mut record);
     let mut at = start.unwrap_or(VirtAddr(0));
     while stack.is_some_and(|stack| at < stack.end) {
         // a function's first byte is a pointer to it: no call returns there
